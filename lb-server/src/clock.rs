@@ -1,0 +1,8 @@
+//! The one place that reads time.
+
+use std::time::Instant;
+
+/// The monotonic clock. It is tokio's, so that under a paused runtime all time is virtual.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

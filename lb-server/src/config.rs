@@ -1,0 +1,5 @@
+//! The configuration: as written in a file, and as meant.
+
+mod model;
+
+pub use model::*;

@@ -1,0 +1,1 @@
+//! TLS: certificates, and what is believed of backends.

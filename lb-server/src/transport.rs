@@ -1,0 +1,1 @@
+//! The I/O layer under `h2`.

@@ -1,0 +1,3 @@
+//! Connections to backends.
+
+mod http1;
