@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 /// A streamed message body with optional trailers.
 ///
@@ -63,11 +63,19 @@ impl Body {
         if stream.is_end_stream() {
             return Self::empty();
         }
-        Self { kind: Kind::H2(H2Body { stream, held_bytes: 0, data_ended: false }) }
+        Self {
+            kind: Kind::H2(H2Body {
+                stream,
+                held_bytes: 0,
+                data_ended: false,
+            }),
+        }
     }
 
     pub(crate) fn from_http1(incoming: hyper::body::Incoming) -> Self {
-        Self { kind: Kind::Http1(incoming) }
+        Self {
+            kind: Kind::Http1(incoming),
+        }
     }
 
     /// Wraps any body of the `http-body` world.
@@ -75,7 +83,9 @@ impl Body {
     where
         B: http_body::Body<Data = Bytes, Error = BodyError> + Send + 'static,
     {
-        Self { kind: Kind::Boxed(Box::pin(body)) }
+        Self {
+            kind: Kind::Boxed(Box::pin(body)),
+        }
     }
 
     /// Whether nothing more will come; `false` where it is not known.
@@ -84,7 +94,7 @@ impl Body {
             Kind::Empty => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::H2(body) => body.stream.is_end_stream() && body.data_ended,
-            Kind::Http1(body) => http_body::Body::is_end_stream(body),
+            Kind::Http1(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -93,7 +103,10 @@ impl Body {
     ///
     /// # Errors
     /// A [`BodyError`] where the body ends before its end; nothing follows it.
-    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.kind {
             Kind::Empty => Poll::Ready(None),
             Kind::Bytes(bytes) => {
@@ -114,7 +127,10 @@ impl Body {
 }
 
 impl H2Body {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.release();
         if !self.data_ended {
             match ready!(self.stream.poll_data(cx)) {
@@ -172,7 +188,9 @@ impl http_body::Body for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self { kind: Kind::Bytes(bytes) }
+        Self {
+            kind: Kind::Bytes(bytes),
+        }
     }
 }
 

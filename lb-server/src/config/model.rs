@@ -315,7 +315,10 @@ pub(crate) enum BackendScheme {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum BackendAddress {
     /// Name or address (an IPv6 address without its brackets), and port.
-    Host { host: String, port: u16 },
+    Host {
+        host: String,
+        port: u16,
+    },
     Unix(PathBuf),
 }
 
