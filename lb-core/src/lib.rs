@@ -1,5 +1,23 @@
-//! Six load-balancing strategies as pure decisions.
+#![doc = include_str!("../README.md")]
 
+mod backend;
+mod draw;
+pub mod hash;
+mod pool;
+mod roster;
 mod strategy;
+#[cfg(test)]
+mod testing;
 
-pub use strategy::Algorithm;
+pub use backend::{
+    Backend, BackendId, BackendState, Exclusion, LatencyParameters, Outcome, Weight, WeightError,
+};
+pub use pool::{
+    BackendStatus, Candidate, Changes, Explanation, Pick, Picked, Pool, PoolError, PoolParameters,
+    Verdict,
+};
+pub use roster::Roster;
+pub use strategy::{
+    Algorithm, AlgorithmError, ConsistentHashing, IpHash, LeastConnections, LeastResponseTime,
+    PickHint, Reasoning, RoundRobin, Strategy, WeightedRoundRobin,
+};

@@ -1,0 +1,129 @@
+//! What a pick yields: a guard that counts the request until its end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::backend::{BackendId, BackendState, LatencyParameters, Outcome};
+
+/// The result of [`Pool::pick`](crate::Pool::pick).
+#[derive(Debug)]
+#[must_use = "the request is counted as in flight until the guard is dropped"]
+pub enum Pick {
+    /// A backend, and the request counted in there.
+    Picked(Picked),
+    /// Backends are eligible, but all have `max_connections` requests in flight: one that waits gets its turn.
+    AllFull,
+    /// Nobody can take the request, now or when others finish: the pool is empty, or all are disabled, draining or
+    /// tried.
+    NoneEligible,
+}
+
+impl Pick {
+    /// The guard, if there is one.
+    #[must_use = "the request is counted as in flight until the guard is dropped"]
+    pub fn picked(self) -> Option<Picked> {
+        match self {
+            Self::Picked(picked) => Some(picked),
+            Self::AllFull | Self::NoneEligible => None,
+        }
+    }
+}
+
+/// A request that is in flight at a backend, from the pick to its last byte.
+///
+/// [`Picked::finish`] reports how it went; a plain drop means cancelled. Either counts the request out.
+#[must_use = "dropping it counts the request out"]
+pub struct Picked {
+    state: Arc<BackendState>,
+    /// The pool's requests in flight, if they are counted for bounded loads.
+    in_flight: Option<Arc<AtomicU64>>,
+    started: Instant,
+    latency: LatencyParameters,
+    /// Whether the backend counts it as waiting for a response head.
+    awaiting: bool,
+    answered: bool,
+}
+
+impl Picked {
+    #[inline]
+    pub(super) fn new(
+        state: Arc<BackendState>,
+        in_flight: Option<Arc<AtomicU64>>,
+        latency: LatencyParameters,
+        awaiting: bool,
+        now: Instant,
+    ) -> Self {
+        if awaiting {
+            state.begin_awaiting(now);
+        }
+        Self {
+            state,
+            in_flight,
+            started: now,
+            latency,
+            awaiting,
+            answered: false,
+        }
+    }
+
+    /// The backend.
+    #[inline]
+    pub fn id(&self) -> &BackendId {
+        self.state.id()
+    }
+
+    /// When it was picked.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Reports how the backend answered as soon as the response head is there.
+    ///
+    /// Without it a body that streams for an hour looks like an hour of waiting. The request stays in flight.
+    pub fn answered(&mut self, outcome: Outcome, now: Instant) {
+        if !self.answered {
+            self.answered = true;
+            self.state.record(outcome, self.started, &self.latency, now);
+        }
+        self.stop_awaiting();
+    }
+
+    /// Reports how it went and counts the request out.
+    ///
+    /// After [`Picked::answered`] only a failure is news: the response broke off.
+    pub fn finish(self, outcome: Outcome, now: Instant) {
+        if !self.answered || matches!(outcome, Outcome::Failure { .. }) {
+            self.state.record(outcome, self.started, &self.latency, now);
+        }
+    }
+
+    #[inline]
+    fn stop_awaiting(&mut self) {
+        if std::mem::take(&mut self.awaiting) {
+            self.state.end_awaiting(self.started);
+        }
+    }
+}
+
+impl Drop for Picked {
+    #[inline]
+    fn drop(&mut self) {
+        self.stop_awaiting();
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.state.release();
+    }
+}
+
+impl fmt::Debug for Picked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Picked");
+        debug
+            .field("id", self.id())
+            .field("answered", &self.answered)
+            .finish_non_exhaustive()
+    }
+}

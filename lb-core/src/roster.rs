@@ -1,0 +1,178 @@
+//! The backends that a strategy picks from.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::backend::{Backend, BackendId, BackendState, Exclusion, LatencyParameters};
+use crate::draw::WeightedDraw;
+use crate::strategy::PickHint;
+
+/// The backends of equal rank in a pool, in the order given, as a [`Strategy`](crate::Strategy) sees them.
+///
+/// A roster never changes: the pool makes another one when backends come, go, are re-weighted, or become eligible or
+/// not. Only what changes with every request (in-flight, latency) lies in the [`BackendState`]s that rosters share.
+#[derive(Debug)]
+pub struct Roster {
+    members: Vec<Member>,
+    /// Positions of the eligible members, ascending.
+    eligible: Vec<u32>,
+    /// Draws a position in `eligible` by weight; `None` while all weights are equal.
+    draw: Option<WeightedDraw>,
+    eligible_weight: u64,
+    in_flight: Option<Arc<AtomicU64>>,
+    pub(crate) latency: LatencyParameters,
+}
+
+/// One backend of a roster: its parameters and its state.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) weight: u32,
+    /// `u32::MAX` is no limit.
+    limit: u32,
+    pub(crate) state: Arc<BackendState>,
+}
+
+impl Member {
+    pub(crate) fn new(backend: &Backend, state: Arc<BackendState>) -> Self {
+        let limit = backend.max_connections.map_or(u32::MAX, NonZeroU32::get);
+        Self {
+            weight: backend.weight.get(),
+            limit,
+            state,
+        }
+    }
+}
+
+impl Roster {
+    /// Makes a roster of fresh backends, to use or measure a strategy without a pool. Backups count as any other.
+    pub fn new(backends: &[Backend], now: Instant) -> Self {
+        let latency = LatencyParameters::default();
+        let member = |backend: &Backend| {
+            Member::new(
+                backend,
+                Arc::new(BackendState::new(backend.id.clone(), &latency, now, now)),
+            )
+        };
+        Self::of(backends.iter().map(member).collect(), latency, None)
+    }
+
+    pub(crate) fn of(
+        members: Vec<Member>,
+        latency: LatencyParameters,
+        in_flight: Option<Arc<AtomicU64>>,
+    ) -> Self {
+        let eligible: Vec<u32> = (0_u32..)
+            .zip(&members)
+            .filter(|(_, member)| member.state.is_eligible())
+            .map(|(index, _)| index)
+            .collect();
+        let weights: Vec<u32> = eligible
+            .iter()
+            .map(|&index| members[index as usize].weight)
+            .collect();
+        Self {
+            draw: WeightedDraw::of(&weights),
+            eligible_weight: weights.iter().map(|&weight| u64::from(weight)).sum(),
+            members,
+            eligible,
+            in_flight,
+            latency,
+        }
+    }
+
+    /// How many backends there are, eligible or not.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no backend at all.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The identity at a position.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Roster::len`]; a strategy never yields such an index.
+    pub fn id(&self, index: usize) -> &BackendId {
+        self.members[index].state.id()
+    }
+
+    /// The weight at a position.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Roster::len`].
+    pub fn weight(&self, index: usize) -> u32 {
+        self.members[index].weight
+    }
+
+    /// The state at a position.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Roster::len`].
+    #[inline]
+    pub fn state(&self, index: usize) -> &BackendState {
+        &self.members[index].state
+    }
+
+    /// The positions of the eligible backends, ascending.
+    #[inline]
+    pub fn eligible(&self) -> &[u32] {
+        &self.eligible
+    }
+
+    /// Whether the backend at a position can take this request: eligible, not tried, not full.
+    #[inline]
+    pub fn is_usable(&self, index: usize, hint: &PickHint<'_>) -> bool {
+        let member = &self.members[index];
+        member.state.is_eligible()
+            && (member.limit == u32::MAX || member.state.in_flight() < member.limit)
+            && (hint.tried.is_empty() || !hint.tried.contains(member.state.id()))
+    }
+
+    /// Why the backend at a position cannot take this request; `None` exactly if it [is usable](Roster::is_usable).
+    pub fn exclusion(&self, index: usize, hint: &PickHint<'_>) -> Option<Exclusion> {
+        let member = &self.members[index];
+        member.state.exclusion().or_else(|| {
+            if hint.tried.contains(member.state.id()) {
+                Some(Exclusion::Tried)
+            } else if member.state.in_flight() >= member.limit {
+                Some(Exclusion::Full)
+            } else {
+                None
+            }
+        })
+    }
+
+    /// Counts a request in at a position, unless the backend has `limit` or its own maximum in flight.
+    #[inline]
+    pub(crate) fn acquire(&self, index: usize, limit: u32) -> Option<&Arc<BackendState>> {
+        let member = &self.members[index];
+        if !member.state.acquire(member.limit.min(limit)) {
+            return None;
+        }
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(&member.state)
+    }
+
+    pub(crate) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    pub(crate) fn eligible_weight(&self) -> u64 {
+        self.eligible_weight
+    }
+
+    pub(crate) fn weighted_draw(&self) -> Option<&WeightedDraw> {
+        self.draw.as_ref()
+    }
+
+    /// The requests in flight at all its backends, if anything asked for that to be counted.
+    pub(crate) fn in_flight(&self) -> Option<&Arc<AtomicU64>> {
+        self.in_flight.as_ref()
+    }
+}
