@@ -9,8 +9,8 @@ use std::sync::Arc;
 mod latency;
 mod state;
 
-pub(crate) use latency::Tick;
 pub use latency::{LatencyParameters, Outcome};
+pub(crate) use latency::{LatencyRule, Tick};
 pub use state::{BackendState, Exclusion};
 
 /// The identity of a backend: a name or URL that stays the same while its parameters change.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::backend::{Backend, BackendId, BackendState, Exclusion, LatencyParameters};
+use crate::backend::{Backend, BackendId, BackendState, Exclusion, LatencyParameters, LatencyRule};
 use crate::draw::WeightedDraw;
 use crate::strategy::PickHint;
 
@@ -22,21 +22,26 @@ pub struct Roster {
     draw: Option<WeightedDraw>,
     eligible_weight: u64,
     in_flight: Option<Arc<AtomicU64>>,
-    pub(crate) latency: LatencyParameters,
+    pub(crate) latency: LatencyRule,
 }
 
 /// One backend of a roster: its parameters and its state.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) weight: u32,
-    /// `u32::MAX` is no limit.
+    /// How many requests it may have in flight: none while it is not eligible, `u32::MAX` if there is no limit. Known
+    /// here, so that a pick need not touch the state of a backend that it only passes or that has no limit.
     limit: u32,
     pub(crate) state: Arc<BackendState>,
 }
 
 impl Member {
     pub(crate) fn new(backend: &Backend, state: Arc<BackendState>) -> Self {
-        let limit = backend.max_connections.map_or(u32::MAX, NonZeroU32::get);
+        let limit = if state.is_eligible() {
+            backend.max_connections.map_or(u32::MAX, NonZeroU32::get)
+        } else {
+            0
+        };
         Self {
             weight: backend.weight.get(),
             limit,
@@ -55,17 +60,17 @@ impl Roster {
                 Arc::new(BackendState::new(backend.id.clone(), &latency, now, now)),
             )
         };
-        Self::of(backends.iter().map(member).collect(), latency, None)
+        Self::of(backends.iter().map(member).collect(), &latency, None)
     }
 
     pub(crate) fn of(
         members: Vec<Member>,
-        latency: LatencyParameters,
+        latency: &LatencyParameters,
         in_flight: Option<Arc<AtomicU64>>,
     ) -> Self {
-        let eligible: Vec<u32> = (0_u32..)
+        let eligible: Vec<u32> = (0..)
             .zip(&members)
-            .filter(|(_, member)| member.state.is_eligible())
+            .filter(|(_, member)| member.limit > 0)
             .map(|(index, _)| index)
             .collect();
         let weights: Vec<u32> = eligible
@@ -78,7 +83,7 @@ impl Roster {
             members,
             eligible,
             in_flight,
-            latency,
+            latency: LatencyRule::of(latency),
         }
     }
 
@@ -127,23 +132,23 @@ impl Roster {
     #[inline]
     pub fn is_usable(&self, index: usize, hint: &PickHint<'_>) -> bool {
         let member = &self.members[index];
-        member.state.is_eligible()
-            && (member.limit == u32::MAX || member.state.in_flight() < member.limit)
+        (member.limit == u32::MAX || member.state.in_flight() < member.limit)
             && (hint.tried.is_empty() || !hint.tried.contains(member.state.id()))
     }
 
     /// Why the backend at a position cannot take this request; `None` exactly if it [is usable](Roster::is_usable).
     pub fn exclusion(&self, index: usize, hint: &PickHint<'_>) -> Option<Exclusion> {
         let member = &self.members[index];
-        member.state.exclusion().or_else(|| {
-            if hint.tried.contains(member.state.id()) {
-                Some(Exclusion::Tried)
-            } else if member.state.in_flight() >= member.limit {
-                Some(Exclusion::Full)
-            } else {
-                None
-            }
-        })
+        if member.limit == 0 {
+            // The state may just have become eligible, while the roster that says so is being made.
+            Some(member.state.exclusion().unwrap_or(Exclusion::Disabled))
+        } else if hint.tried.contains(member.state.id()) {
+            Some(Exclusion::Tried)
+        } else if member.state.in_flight() >= member.limit {
+            Some(Exclusion::Full)
+        } else {
+            None
+        }
     }
 
     /// Counts a request in at a position, unless the backend has `limit` or its own maximum in flight.

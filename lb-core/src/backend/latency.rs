@@ -51,6 +51,34 @@ impl LatencyParameters {
     }
 }
 
+/// [`LatencyParameters`] as they are calculated with, small enough to be in every guard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LatencyRule {
+    /// The exponent of decay per stamp.
+    rate: f32,
+    penalty_millis: f32,
+}
+
+impl LatencyRule {
+    pub(crate) fn of(parameters: &LatencyParameters) -> Self {
+        let stamps = parameters.decay.as_secs_f32() * STAMPS_PER_SECOND;
+        Self {
+            rate: -1.0 / stamps.max(f32::MIN_POSITIVE),
+            penalty_millis: millis(parameters.failure_penalty),
+        }
+    }
+
+    /// How much is left of an estimate.
+    #[inline]
+    fn kept(self, since: u32) -> f32 {
+        if since == 0 {
+            1.0
+        } else {
+            (since as f32 * self.rate).exp()
+        }
+    }
+}
+
 /// What became of a request at a backend. Latencies are times to the response head, not to its last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -129,26 +157,19 @@ impl Latency {
     }
 
     /// Takes in what a request showed: a latency above the estimate replaces it, a lower one is blended in.
-    pub(crate) fn record(
-        &self,
-        outcome: Outcome,
-        age: Duration,
-        parameters: &LatencyParameters,
-        now: Tick,
-    ) {
+    pub(crate) fn record(&self, outcome: Outcome, age: Duration, rule: LatencyRule, now: Tick) {
         let (sample, only_peak) = match outcome {
-            Outcome::Success { latency } => (latency, false),
-            Outcome::Failure { latency } => (latency.max(parameters.failure_penalty), false),
+            Outcome::Success { latency } => (millis(latency), false),
+            Outcome::Failure { latency } => (millis(latency).max(rule.penalty_millis), false),
             // The answer would have taken at least this long; that it took no longer is not known.
-            Outcome::Cancelled => (age, true),
+            Outcome::Cancelled => (millis(age), true),
         };
-        let sample = millis(sample).max(f32::MIN_POSITIVE);
+        let sample = sample.max(f32::MIN_POSITIVE);
         let update = |word| {
             let (estimate, stamp) = unpack(word);
-            let kept = decayed(1.0, since(stamp, now), parameters.decay);
+            let kept = rule.kept(since(stamp, now));
             if only_peak {
-                (sample > estimate.abs() * kept)
-                    .then(|| pack(sample.max(estimate.abs() * kept), now.stamp()))
+                (sample > estimate.abs() * kept).then(|| pack(sample, now.stamp()))
             } else if sample >= estimate {
                 // Also the first sample, since a seed is negative.
                 Some(pack(sample, now.stamp()))
@@ -165,14 +186,14 @@ impl Latency {
     /// The latency to expect in milliseconds: the estimate as it decayed, or the mean age of the requests that wait for
     /// their response head if they are older, so that a backend that hangs is seen before it answers.
     #[inline]
-    pub(crate) fn expected_millis(&self, parameters: &LatencyParameters, now: Tick) -> f64 {
-        f64::from(self.estimate_millis(parameters, now)).max(self.mean_age_millis(now))
+    pub(crate) fn expected_millis(&self, rule: LatencyRule, now: Tick) -> f64 {
+        f64::from(self.estimate_millis(rule, now)).max(self.mean_age_millis(now))
     }
 
     #[inline]
-    fn estimate_millis(&self, parameters: &LatencyParameters, now: Tick) -> f32 {
+    fn estimate_millis(&self, rule: LatencyRule, now: Tick) -> f32 {
         let (estimate, stamp) = unpack(self.estimate.load(Ordering::Relaxed));
-        decayed(estimate.abs(), since(stamp, now), parameters.decay)
+        estimate.abs() * rule.kept(since(stamp, now))
     }
 
     #[inline]
@@ -192,9 +213,9 @@ impl Latency {
     }
 
     /// The estimate without the age of what waits; `None` before the first sample.
-    pub(crate) fn measured(&self, parameters: &LatencyParameters, now: Tick) -> Option<Duration> {
+    pub(crate) fn measured(&self, rule: LatencyRule, now: Tick) -> Option<Duration> {
         let (estimate, _) = unpack(self.estimate.load(Ordering::Relaxed));
-        let seconds = self.estimate_millis(parameters, now) / 1000.0;
+        let seconds = self.estimate_millis(rule, now) / 1000.0;
         (estimate > 0.0).then(|| Duration::try_from_secs_f32(seconds).unwrap_or(Duration::MAX))
     }
 }
@@ -213,23 +234,14 @@ fn unpack(word: u64) -> (f32, u32) {
     (f32::from_bits((word >> 32) as u32), word as u32)
 }
 
-/// Seconds since a stamp. A stamp from another thread may be a little later than `now`: that is no time at all.
+/// Stamps since a stamp. One from another thread may be a little later than `now`: that is no time at all.
 #[inline]
-fn since(stamp: u32, now: Tick) -> f32 {
+fn since(stamp: u32, now: Tick) -> u32 {
     let elapsed = now.stamp().wrapping_sub(stamp);
     if elapsed > u32::MAX - 4096 {
-        0.0
+        0
     } else {
-        elapsed as f32 / STAMPS_PER_SECOND
-    }
-}
-
-#[inline]
-fn decayed(value: f32, seconds: f32, decay: Duration) -> f32 {
-    if seconds == 0.0 {
-        value
-    } else {
-        value * (-seconds / decay.as_secs_f32()).exp()
+        elapsed
     }
 }
 

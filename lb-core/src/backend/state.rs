@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::latency::Latency;
-use super::{BackendId, LatencyParameters, Outcome, Tick};
+use super::{BackendId, LatencyParameters, LatencyRule, Outcome, Tick};
 
 /// Why a backend is not a candidate for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,17 +49,19 @@ const DISABLED: u8 = 1;
 const DRAINING: u8 = 1 << 1;
 
 /// The state of one backend: whether it is eligible, its requests in flight, its latency.
-///
-/// Aligned to a cache line, so that counting at one backend does not slow down another.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C)]
 pub struct BackendState {
+    /// What every request changes comes first, beside the reference count of the `Arc`: one cache line.
     in_flight: AtomicU32,
     /// Reasons against the backend, one bit each; eligible while there is none.
     against: AtomicU8,
     latency: Latency,
     epoch: Instant,
     id: BackendId,
+    /// Keeps the counters of two backends apart, so that counting at one does not slow down the other. An alignment
+    /// would do so too, but would put the reference count on a line of its own.
+    _apart: [u64; 6],
 }
 
 impl BackendState {
@@ -75,6 +77,7 @@ impl BackendState {
             latency: Latency::new(latency, Tick::at(epoch, now)),
             epoch,
             id,
+            _apart: [0; 6],
         }
     }
 
@@ -172,27 +175,23 @@ impl BackendState {
         &self,
         outcome: Outcome,
         started: Instant,
-        parameters: &LatencyParameters,
+        rule: LatencyRule,
         now: Instant,
     ) {
         self.latency.record(
             outcome,
             now.saturating_duration_since(started),
-            parameters,
+            rule,
             self.tick(now),
         );
     }
 
     #[inline]
-    pub(crate) fn expected_millis(&self, parameters: &LatencyParameters, now: Tick) -> f64 {
-        self.latency.expected_millis(parameters, now)
+    pub(crate) fn expected_millis(&self, rule: LatencyRule, now: Tick) -> f64 {
+        self.latency.expected_millis(rule, now)
     }
 
-    pub(crate) fn measured_latency(
-        &self,
-        parameters: &LatencyParameters,
-        now: Instant,
-    ) -> Option<Duration> {
-        self.latency.measured(parameters, self.tick(now))
+    pub(crate) fn measured_latency(&self, rule: LatencyRule, now: Instant) -> Option<Duration> {
+        self.latency.measured(rule, self.tick(now))
     }
 }

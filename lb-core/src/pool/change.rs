@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use foldhash::fast::FixedState;
 
 use super::PoolParameters;
-use crate::backend::{Backend, BackendId, BackendState, Exclusion, LatencyParameters};
+use crate::backend::{Backend, BackendId, BackendState, Exclusion, LatencyParameters, LatencyRule};
 use crate::strategy::{Algorithm, BACKENDS_MAX};
 
 /// The backends as they are meant.
@@ -151,10 +151,11 @@ impl Draft {
     }
 
     pub(super) fn status(&self, now: Instant) -> Vec<BackendStatus> {
+        let rule = LatencyRule::of(&self.parameters.latency);
         let status = |Entry { backend, state }: &Entry| BackendStatus {
             backend: backend.clone(),
             in_flight: state.in_flight(),
-            latency: state.measured_latency(&self.parameters.latency, now),
+            latency: state.measured_latency(rule, now),
             exclusion: state.exclusion(),
             is_enabled: state.is_enabled(),
             is_draining: state.is_draining(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::backend::{BackendId, BackendState, LatencyParameters, Outcome};
+use crate::backend::{BackendId, BackendState, LatencyRule, Outcome};
 
 /// The result of [`Pool::pick`](crate::Pool::pick).
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Picked {
     /// The pool's requests in flight, if they are counted for bounded loads.
     in_flight: Option<Arc<AtomicU64>>,
     started: Instant,
-    latency: LatencyParameters,
+    latency: LatencyRule,
     /// Whether the backend counts it as waiting for a response head.
     awaiting: bool,
     answered: bool,
@@ -51,7 +51,7 @@ impl Picked {
     pub(super) fn new(
         state: Arc<BackendState>,
         in_flight: Option<Arc<AtomicU64>>,
-        latency: LatencyParameters,
+        latency: LatencyRule,
         awaiting: bool,
         now: Instant,
     ) -> Self {
@@ -85,7 +85,7 @@ impl Picked {
     pub fn answered(&mut self, outcome: Outcome, now: Instant) {
         if !self.answered {
             self.answered = true;
-            self.state.record(outcome, self.started, &self.latency, now);
+            self.state.record(outcome, self.started, self.latency, now);
         }
         self.stop_awaiting();
     }
@@ -95,7 +95,7 @@ impl Picked {
     /// After [`Picked::answered`] only a failure is news: the response broke off.
     pub fn finish(self, outcome: Outcome, now: Instant) {
         if !self.answered || matches!(outcome, Outcome::Failure { .. }) {
-            self.state.record(outcome, self.started, &self.latency, now);
+            self.state.record(outcome, self.started, self.latency, now);
         }
     }
 

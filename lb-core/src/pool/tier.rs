@@ -105,7 +105,7 @@ impl Tier {
             let kept = previous.and_then(|previous| previous.roster.in_flight());
             kept.map_or_else(|| Arc::new(AtomicU64::new(0)), Arc::clone)
         });
-        let roster = Roster::of(members, parameters.latency, counted);
+        let roster = Roster::of(members, &parameters.latency, counted);
         let strategy = AnyStrategy::of(parameters, &roster, previous);
         Self {
             roster,

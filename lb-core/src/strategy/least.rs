@@ -38,30 +38,39 @@ fn scan(
     draws: &mut Draws,
     score: impl Fn(usize) -> f64,
 ) -> Option<usize> {
-    let mut best: Option<(usize, f64)> = None;
-    let mut tied_weight = 0;
-    for &index in roster.eligible() {
-        let index = index as usize;
-        if !roster.is_usable(index, hint) {
-            continue;
-        }
-        let (weight, score) = (roster.weight(index) as usize, score(index));
-        match best {
-            Some((_, least)) if score > least => {}
-            Some((_, least)) if score == least => {
-                tied_weight += weight;
-                // A reservoir of one: each of those tied so far holds the place in proportion to its weight.
-                if draws.below(tied_weight) < weight {
-                    best = Some((index, score));
-                }
-            }
-            _ => {
-                tied_weight = weight;
-                best = Some((index, score));
-            }
+    let usable = || {
+        roster
+            .eligible()
+            .iter()
+            .map(|&index| index as usize)
+            .filter(|&index| roster.is_usable(index, hint))
+    };
+    let mut least = f64::INFINITY;
+    // The first of those with the least score, and the weight of all of them.
+    let (mut first, mut tied_weight, mut is_tied) = (None, 0, false);
+    for index in usable() {
+        let score = score(index);
+        if score < least || first.is_none() {
+            (least, first, tied_weight, is_tied) =
+                (score, Some(index), roster.weight(index) as usize, false);
+        } else if score == least {
+            tied_weight += roster.weight(index) as usize;
+            is_tied = true;
         }
     }
-    best.map(|(index, _)| index)
+    if !is_tied {
+        return first;
+    }
+    let mut drawn = draws.below(tied_weight);
+    for index in usable().filter(|&index| score(index) == least) {
+        let weight = roster.weight(index) as usize;
+        if drawn < weight {
+            return Some(index);
+        }
+        drawn -= weight;
+    }
+    // Other threads have changed the scores meanwhile.
+    first
 }
 
 /// Two *distinct* usable backends, drawn by weight. `None` if they are hard to find.

@@ -28,7 +28,7 @@ impl LeastResponseTime {
     #[inline]
     fn score(roster: &Roster, index: usize, now: Tick) -> f64 {
         let state = roster.state(index);
-        let latency = quantised(state.expected_millis(&roster.latency, now));
+        let latency = quantised(state.expected_millis(roster.latency, now));
         latency * (f64::from(state.in_flight()) + 1.0) / f64::from(roster.weight(index))
     }
 

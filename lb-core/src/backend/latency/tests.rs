@@ -8,6 +8,11 @@ const PARAMETERS: LatencyParameters = LatencyParameters {
     failure_penalty: Duration::from_secs(1),
 };
 
+/// [`PARAMETERS`] as a rule.
+fn rule() -> LatencyRule {
+    LatencyRule::of(&PARAMETERS)
+}
+
 fn tick(millis: u64) -> Tick {
     Tick(millis * 4096 / 1000)
 }
@@ -20,11 +25,11 @@ fn success(latency: &Latency, sample: u64, at: u64) {
     let outcome = Outcome::Success {
         latency: Duration::from_millis(sample),
     };
-    latency.record(outcome, Duration::ZERO, &PARAMETERS, tick(at));
+    latency.record(outcome, Duration::ZERO, rule(), tick(at));
 }
 
 fn expected(latency: &Latency, at: u64) -> f64 {
-    latency.expected_millis(&PARAMETERS, tick(at))
+    latency.expected_millis(rule(), tick(at))
 }
 
 fn assert_near(actual: f64, wanted: f64) {
@@ -39,7 +44,7 @@ fn starts_at_the_default_and_decays_unmeasured() {
     let latency = latency();
     assert_near(expected(&latency, 0), 30.0);
     assert_near(expected(&latency, 10_000), 30.0 / std::f64::consts::E);
-    assert_eq!(latency.measured(&PARAMETERS, tick(0)), None);
+    assert_eq!(latency.measured(rule(), tick(0)), None);
 }
 
 #[test]
@@ -47,7 +52,7 @@ fn first_sample_replaces_the_seed() {
     let latency = latency();
     success(&latency, 5, 1);
     assert_near(expected(&latency, 1), 5.0);
-    assert!(latency.measured(&PARAMETERS, tick(1)).is_some());
+    assert!(latency.measured(rule(), tick(1)).is_some());
 }
 
 #[test]
@@ -74,7 +79,7 @@ fn a_quick_failure_counts_as_slow_and_a_slow_one_as_long_as_it_took() {
         let outcome = Outcome::Failure {
             latency: Duration::from_millis(took),
         };
-        latency.record(outcome, Duration::ZERO, &PARAMETERS, tick(10));
+        latency.record(outcome, Duration::ZERO, rule(), tick(10));
         assert_near(expected(&latency, 10), counted);
     }
 }
@@ -86,16 +91,11 @@ fn a_cancelled_request_raises_the_estimate_but_never_lowers_it() {
     latency.record(
         Outcome::Cancelled,
         Duration::from_millis(1),
-        &PARAMETERS,
+        rule(),
         tick(0),
     );
     assert_near(expected(&latency, 0), 50.0);
-    latency.record(
-        Outcome::Cancelled,
-        Duration::from_secs(7),
-        &PARAMETERS,
-        tick(0),
-    );
+    latency.record(Outcome::Cancelled, Duration::from_secs(7), rule(), tick(0));
     assert_near(expected(&latency, 0), 7000.0);
 }
 
@@ -140,16 +140,17 @@ fn extreme_parameters_give_finite_scores() {
         decay: Duration::from_nanos(1),
         failure_penalty: Duration::MAX,
     };
+    let rule = LatencyRule::of(&extreme);
     let latency = Latency::new(&extreme, tick(0));
-    assert!(latency.expected_millis(&extreme, tick(0)).is_finite());
+    assert!(latency.expected_millis(rule, tick(0)).is_finite());
     latency.record(
         Outcome::Failure {
             latency: Duration::ZERO,
         },
         Duration::ZERO,
-        &extreme,
+        rule,
         tick(1),
     );
-    assert!(latency.measured(&extreme, tick(1)).is_some());
-    assert!(latency.expected_millis(&extreme, tick(100_000)).is_finite());
+    assert!(latency.measured(rule, tick(1)).is_some());
+    assert!(latency.expected_millis(rule, tick(100_000)).is_finite());
 }
