@@ -1,1 +1,164 @@
 //! TLS: certificates, and what is believed of backends.
+
+mod pem;
+mod resolver;
+mod self_signed;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use crate::config::{BackendTlsConfig, ListenerTls, Protocol, TlsVersion};
+use resolver::Resolver;
+
+/// Why TLS can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("tls is off for this listener")]
+    Off,
+    #[error("a listener with tls needs at least one certificate")]
+    NoCertificates,
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{}` is not valid PEM", path.display())]
+    Pem {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no certificate in `{}`", path.display())]
+    NoCertificate { path: PathBuf },
+    #[error("no private key in `{}`", path.display())]
+    NoKey { path: PathBuf },
+    #[error("the private key in `{}` is encrypted, which is not supported", path.display())]
+    EncryptedKey { path: PathBuf },
+    #[error("cannot use the private key in `{}`", path.display())]
+    Key {
+        path: PathBuf,
+        #[source]
+        source: rustls::Error,
+    },
+    #[error("cannot use the certificate in `{}`: {reason}", path.display())]
+    Certificate { path: PathBuf, reason: Box<str> },
+    #[error("the key in `{}` does not match the certificate in `{}`", key.display(), cert.display())]
+    KeyMismatch { cert: PathBuf, key: PathBuf },
+    #[error("cannot make a self-signed certificate for {names:?}")]
+    SelfSigned {
+        names: Vec<String>,
+        #[source]
+        source: rcgen::Error,
+    },
+    #[error("cannot use the system's certificate store")]
+    SystemStore(#[source] rustls::Error),
+    #[error("tls cannot be set up")]
+    Setup(#[from] rustls::Error),
+}
+
+/// The one place that names the cryptography: no process-wide default is relied on.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// Makes what a listener answers handshakes with.
+///
+/// # Errors
+/// A [`TlsError`] that names the file, or the name, that can't be used.
+pub(crate) fn server_config(
+    tls: &ListenerTls,
+    protocols: &[Protocol],
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = provider();
+    let (resolver, min_version) = match tls {
+        ListenerTls::Off => return Err(TlsError::Off),
+        ListenerTls::SelfSigned { names } => {
+            let made = self_signed::certificate(names, SystemTime::now(), &provider)?;
+            (Resolver::with_fallback(made), TlsVersion::Tls12)
+        }
+        ListenerTls::Files {
+            certificates,
+            min_version,
+        } => {
+            let (first, others) = certificates.split_first().ok_or(TlsError::NoCertificates)?;
+            let mut resolver = Resolver::load(first, &provider)?;
+            for certificate in others {
+                resolver.add(certificate, &provider)?;
+            }
+            (resolver, *min_version)
+        }
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions(min_version))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols = alpn(protocols);
+    // The client keeps the session: neither memory nor a cache that an attacker could fill.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
+    // Early data can be replayed.
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// Makes what a pool's connections verify and offer.
+///
+/// # Errors
+/// A [`TlsError`] that names the file of authorities, or the system's store.
+pub(crate) fn client_config(
+    tls: &BackendTlsConfig,
+    protocols: &[Protocol],
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions(TlsVersion::Tls12))?;
+    let builder = match &tls.ca {
+        None => builder
+            .with_platform_verifier()
+            .map_err(TlsError::SystemStore)?,
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for authority in pem::certificates(path)? {
+                roots
+                    .add(authority)
+                    .map_err(|error| TlsError::Certificate {
+                        path: path.clone(),
+                        reason: error.to_string().into(),
+                    })?;
+            }
+            builder.with_root_certificates(roots)
+        }
+    };
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = alpn(protocols);
+    config.enable_early_data = false;
+    Ok(Arc::new(config))
+}
+
+fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match min {
+        TlsVersion::Tls12 => rustls::ALL_VERSIONS,
+        TlsVersion::Tls13 => &ONLY_TLS13,
+    }
+}
+
+static ONLY_TLS13: [&SupportedProtocolVersion; 1] = [&version::TLS13];
+
+/// The names of RFC 7301, HTTP/2 first whatever the order given.
+fn alpn(protocols: &[Protocol]) -> Vec<Vec<u8>> {
+    [
+        (Protocol::H2, b"h2".as_slice()),
+        (Protocol::Http11, b"http/1.1"),
+    ]
+    .into_iter()
+    .filter(|(protocol, _)| protocols.contains(protocol))
+    .map(|(_, name)| name.to_vec())
+    .collect()
+}
