@@ -4,6 +4,9 @@ mod pem;
 mod resolver;
 mod self_signed;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -9,6 +9,9 @@ mod buffers;
 mod frames;
 mod link;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -86,7 +89,7 @@ impl Transport {
     /// From here on `poll_flush` does nothing and inbound HTTP/2 frame heads are counted.
     ///
     /// It must come before the first read: counting starts at the next byte the caller gets.
-    pub(crate) fn defer_flush(&mut self, role: FrameRole) -> Flusher {
+    pub(crate) fn defer_flush(&self, role: FrameRole) -> Flusher {
         self.link.lock().defer_flush(role);
         Flusher {
             link: Arc::clone(&self.link),

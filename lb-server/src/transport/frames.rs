@@ -288,3 +288,145 @@ impl Second {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Peer {
+        counter: FrameCounter,
+        counts: FrameCounts,
+        now: Instant,
+    }
+
+    impl Peer {
+        fn new(role: FrameRole) -> Self {
+            let now = crate::clock::now();
+            let mut peer = Self {
+                counter: FrameCounter::new(role),
+                counts: FrameCounts::new(now),
+                now,
+            };
+            if role == FrameRole::Server {
+                peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+            }
+            peer
+        }
+
+        fn send(&mut self, bytes: &[u8]) {
+            self.counter.count(bytes, 0, &mut self.counts, self.now);
+        }
+
+        fn frame(&mut self, kind: u8, flags: u8, stream: u32, length: u8) {
+            self.send(&[0, 0, length, kind, flags]);
+            self.send(&stream.to_be_bytes());
+            self.send(&vec![0; length.into()]);
+        }
+    }
+
+    #[test]
+    fn settings_are_seen_when_complete() {
+        let mut peer = Peer::new(FrameRole::Server);
+        peer.send(&[0, 0, 6, SETTINGS, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5]);
+        assert!(!peer.counts.settings_seen);
+        peer.send(&[6]);
+        assert!(peer.counts.settings_seen);
+        peer.frame(SETTINGS, ACK, 0, 0);
+        assert_eq!((peer.counts.settings, peer.counts.other_control), (1, 1));
+    }
+
+    #[test]
+    fn header_block_is_open_from_its_first_frame_to_its_last() {
+        let mut peer = Peer::new(FrameRole::Server);
+        let began = peer.now;
+        peer.frame(HEADERS, 0, 1, 10);
+        peer.now += Duration::from_secs(5);
+        peer.frame(CONTINUATION, 0, 1, 10);
+        assert_eq!(peer.counts.header_block_since, Some(began));
+        peer.send(&[0, 0, 2, CONTINUATION, END_HEADERS, 0, 0, 0, 1, 0]);
+        assert_eq!(peer.counts.header_block_since, Some(began));
+        peer.send(&[0]);
+        assert_eq!(peer.counts.header_block_since, None);
+    }
+
+    #[test]
+    fn trailers_open_no_stream() {
+        let mut peer = Peer::new(FrameRole::Server);
+        peer.frame(HEADERS, END_HEADERS, 1, 1);
+        peer.frame(DATA, 0, 1, 100);
+        peer.frame(HEADERS, END_HEADERS, 1, 1);
+        assert_eq!(peer.counts.streams_opened, 1);
+        assert_eq!(peer.counts.data_bytes, 100);
+    }
+
+    #[test]
+    fn pings_are_limited_by_the_second() {
+        let mut peer = Peer::new(FrameRole::Client);
+        for _ in 0..10 {
+            for _ in 0..100 {
+                peer.frame(PING, 0, 0, 8);
+            }
+            peer.now += Duration::from_secs(1);
+        }
+        assert_eq!(peer.counts.flood, None);
+        for _ in 0..101 {
+            peer.frame(PING, 0, 0, 8);
+        }
+        assert_eq!(peer.counts.flood, Some(Flood::Pings));
+    }
+
+    #[test]
+    fn settings_are_limited_by_the_second() {
+        let mut peer = Peer::new(FrameRole::Client);
+        for _ in 0..50 {
+            peer.frame(SETTINGS, 0, 0, 0);
+        }
+        assert_eq!(peer.counts.flood, None);
+        peer.frame(SETTINGS, 0, 0, 0);
+        assert_eq!(peer.counts.flood, Some(Flood::Settings));
+    }
+
+    #[test]
+    fn resets_of_more_than_half_the_streams_are_a_flood() {
+        let mut peer = Peer::new(FrameRole::Server);
+        for stream in 0..101 {
+            peer.frame(HEADERS, END_HEADERS, 2 * stream + 1, 1);
+        }
+        for stream in 0..50 {
+            peer.frame(RST_STREAM, 0, 2 * stream + 1, 4);
+        }
+        assert_eq!(peer.counts.flood, None);
+        peer.frame(RST_STREAM, 0, 101, 4);
+        assert_eq!(peer.counts.flood, Some(Flood::Resets));
+    }
+
+    #[test]
+    fn a_backend_may_reset() {
+        let mut peer = Peer::new(FrameRole::Client);
+        for _ in 0..500 {
+            peer.frame(RST_STREAM, 0, 1, 4);
+        }
+        assert_eq!((peer.counts.resets, peer.counts.flood), (500, None));
+    }
+
+    #[test]
+    fn other_frames_are_limited_by_their_share_of_the_bytes() {
+        const WINDOW_UPDATE: u8 = 8;
+        let enough = 8 * 1024 * 1024 / 13 + 100;
+        let mut peer = Peer::new(FrameRole::Server);
+        for _ in 0..enough {
+            peer.frame(WINDOW_UPDATE, 0, 0, 4);
+        }
+        assert_eq!(peer.counts.flood, Some(Flood::Control));
+
+        let mut peer = Peer::new(FrameRole::Server);
+        for _ in 0..enough {
+            let downloaded = 8 * 1024 * 1024;
+            let frame = [0, 0, 4, WINDOW_UPDATE, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+            let now = peer.now;
+            peer.counter
+                .count(&frame, downloaded, &mut peer.counts, now);
+        }
+        assert_eq!(peer.counts.flood, None);
+    }
+}
