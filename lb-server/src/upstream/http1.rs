@@ -10,6 +10,9 @@ mod exchange;
 mod head;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::pin::Pin;
 use std::task::Context;

@@ -191,6 +191,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Exchange<S> {
         self.upload.body_started()
     }
 
+    #[cfg(test)]
+    pub(super) fn connection_io(&self) -> &S {
+        &self.connection.io
+    }
+
     fn poll_next_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Http1Error>> {
         loop {
             let State::Head(lines) = &mut self.state else {
