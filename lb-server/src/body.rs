@@ -1,12 +1,15 @@
 //! The one body type: what a request or a response carries, from wherever it comes.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::HeaderMap;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
+use serde::de::DeserializeOwned;
+
+use crate::upstream::response::ResponseBody;
 
 /// A streamed message body with optional trailers.
 ///
@@ -21,6 +24,7 @@ enum Kind {
     Bytes(Bytes),
     H2(H2Body),
     Http1(hyper::body::Incoming),
+    Backend(Box<ResponseBody>),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>),
 }
 
@@ -78,6 +82,53 @@ impl Body {
         }
     }
 
+    pub(crate) fn from_backend(body: ResponseBody) -> Self {
+        Self {
+            kind: Kind::Backend(Box::new(body)),
+        }
+    }
+
+    /// Whether a backend's response streams through here.
+    pub(crate) fn is_from_backend(&self) -> bool {
+        matches!(self.kind, Kind::Backend(_))
+    }
+
+    /// Goes on with the other direction of the exchange that this body comes from, while nobody
+    /// takes this one.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Kind::Backend(body) = &mut self.kind {
+            body.drive(cx);
+        }
+    }
+
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// [`BodyError::TooLarge`] as soon as there are more than `limit` bytes, and whatever ended the
+    /// body early.
+    pub async fn bytes(mut self, limit: usize) -> Result<Bytes, BodyError> {
+        let mut whole = BytesMut::new();
+        while let Some(frame) = poll_fn(|cx| self.poll_frame(cx)).await {
+            let Ok(chunk) = frame?.into_data() else {
+                continue;
+            };
+            if whole.len() + chunk.len() > limit {
+                return Err(BodyError::TooLarge { limit });
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Reads the whole body as JSON.
+    ///
+    /// # Errors
+    /// As [`Body::bytes`], and [`BodyError::Json`].
+    pub async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, BodyError> {
+        let bytes = self.bytes(limit).await?;
+        serde_json::from_slice(&bytes).map_err(BodyError::Json)
+    }
+
     /// Wraps any body of the `http-body` world.
     pub fn new<B>(body: B) -> Self
     where
@@ -95,6 +146,7 @@ impl Body {
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::H2(body) => body.stream.is_end_stream() && body.data_ended,
             Kind::Http1(body) => body.is_end_stream(),
+            Kind::Backend(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -121,6 +173,7 @@ impl Body {
             Kind::Http1(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|error| BodyError::Incomplete(error.to_string().into())),
+            Kind::Backend(body) => body.poll_frame(cx),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -181,6 +234,10 @@ impl http_body::Body for Body {
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::H2(_) => SizeHint::default(),
             Kind::Http1(body) => body.size_hint(),
+            Kind::Backend(body) if body.is_end_stream() => SizeHint::with_exact(0),
+            Kind::Backend(body) => body
+                .length()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
             Kind::Boxed(body) => body.size_hint(),
         }
     }
@@ -225,13 +282,9 @@ impl fmt::Debug for Body {
             Kind::Bytes(_) => "Bytes",
             Kind::H2(_) => "H2",
             Kind::Http1(_) => "Http1",
+            Kind::Backend(_) => "Backend",
             Kind::Boxed(_) => "Boxed",
         };
         formatter.debug_tuple("Body").field(&kind).finish()
     }
-}
-
-/// Trailers are fields too: what they may carry is decided where they are forwarded.
-pub(crate) fn trailers_of(frame: Frame<Bytes>) -> Option<HeaderMap> {
-    frame.into_trailers().ok()
 }

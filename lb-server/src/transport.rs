@@ -24,7 +24,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(crate) use frames::{Flood, FrameCounts, FrameLimits, FrameRole};
+pub(crate) use frames::{FrameCounts, FrameLimits, FrameRole};
 use link::Link;
 
 /// What a connection runs on: a socket, or a pipe in tests.

@@ -1,11 +1,135 @@
-//! Connections to backends.
+//! Connections to backends, and one exchange on them.
 
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "dispatch, which forwards over it, comes next"
-    )
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Frame;
+
+use crate::body::BodyError;
+use crate::transport::Transport;
+
+pub(crate) mod connect;
+pub(crate) mod connections;
+pub(crate) mod http1;
+pub(crate) mod http2;
+pub(crate) mod response;
+
+/// Why no connection to a backend could be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("connecting took longer than allowed")]
+    Timeout,
+    #[error("{0}")]
+    Io(Arc<io::Error>),
+    #[error("TLS: {0}")]
+    Tls(Arc<str>),
+}
+
+/// Why an exchange with a backend broke.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// The backend says that it did not process the request (RFC 9113 §8.7).
+    #[error("the backend refused the request unprocessed")]
+    Unprocessed,
+    /// The connection or stream ended before the response head.
+    #[error("the connection ended before the response head")]
+    Reset,
+    #[error("the response is malformed: {0}")]
+    BadResponse(Box<str>),
+    /// The connection or stream ended within the response's body.
+    #[error("the response was cut off: {0}")]
+    Incomplete(Box<str>),
+    #[error("the request's body broke off")]
+    RequestBody(#[source] BodyError),
+    #[error("the request cannot be written: {0}")]
+    BadRequest(Box<str>),
+}
+
+/// A part of a response head.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// 1xx other than 101.
+    Interim(http::Response<()>),
+    Final(http::Response<()>),
+}
+
+/// One request under way on a connection, whatever its protocol. Polling for the response drives
+/// the upload too.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives in one place, inside its exchange's own allocation"
 )]
-mod http1;
+pub(crate) enum Attempt {
+    Http1(http1::Exchange<Transport>),
+    Http2(http2::Exchange),
+}
+
+impl Attempt {
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, UpstreamError>> {
+        match self {
+            Self::Http1(exchange) => exchange.poll_head(cx).map(|head| match head {
+                Ok(http1::Event::Informational(interim)) => Ok(Event::Interim(interim)),
+                Ok(http1::Event::Final(response)) => Ok(Event::Final(response)),
+                Err(error) => Err(error.into()),
+            }),
+            Self::Http2(exchange) => exchange.poll_head(cx),
+        }
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        match self {
+            Self::Http1(exchange) => exchange.poll_frame(cx).map_err(UpstreamError::from),
+            Self::Http2(exchange) => exchange.poll_frame(cx),
+        }
+    }
+
+    /// Goes on with the upload while nobody takes the response.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Http1(exchange) => exchange.poll_upload(cx),
+            Self::Http2(exchange) => exchange.drive(cx),
+        }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_end_stream(),
+            Self::Http2(exchange) => exchange.is_end_stream(),
+        }
+    }
+
+    /// Whether the backend has the whole request, so that the answer is its turn.
+    pub(crate) fn is_upload_done(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_upload_done(),
+            Self::Http2(exchange) => exchange.is_upload_done(),
+        }
+    }
+}
+
+impl From<http1::Http1Error> for UpstreamError {
+    fn from(error: http1::Http1Error) -> Self {
+        use http1::Http1Error;
+        match error {
+            Http1Error::Closed { .. } | Http1Error::Io(_) => Self::Reset,
+            Http1Error::BadResponse(text) => Self::BadResponse(text.into()),
+            Http1Error::Truncated => Self::Incomplete("the connection ended early".into()),
+            Http1Error::RequestBody(error) => Self::RequestBody(error),
+            Http1Error::MalformedRequest(text) => Self::BadRequest(text.into()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Attempt {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Http1(_) => "Attempt::Http1",
+            Self::Http2(_) => "Attempt::Http2",
+        })
+    }
+}

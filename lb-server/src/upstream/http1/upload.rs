@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 
 use super::encode::{self, Framing};
 use super::{Http1Error, RequestHead};
-use crate::body::{Body, trailers_of};
+use crate::body::Body;
 
 /// Small pieces are gathered up to this size, so that a small request is one write.
 const GATHER_BYTES: usize = 16 * 1024;
@@ -164,7 +164,7 @@ impl Upload {
                     self.body_started = true;
                     match frame.into_data() {
                         Ok(data) => self.add(data)?,
-                        Err(frame) => return self.end(trailers_of(frame)),
+                        Err(frame) => return self.end(frame.into_trailers().ok()),
                     }
                 }
             }

@@ -1,0 +1,223 @@
+//! One connection from a client: the frames, the streams in it, and its end.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, Stream};
+use h2::Reason;
+
+use crate::clock;
+use crate::config::{Http2Config, ListenerTimeouts};
+use crate::drain::Drain;
+use crate::exchange;
+use crate::pipeline::{Arrival, Pipeline};
+use crate::transport::{Flusher, FrameLimits, FrameRole, Transport};
+
+pub(crate) mod http1;
+
+/// Streams accepted in one poll before the running ones get their turn.
+const ACCEPTS_PER_POLL: usize = 32;
+/// Resets that the `h2` crate may have to send before it gives the connection up.
+const MAX_LOCAL_RESETS: usize = 100;
+
+/// What a connection has to keep to.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) http2: Http2Config,
+    pub(crate) timeouts: ListenerTimeouts,
+    pub(crate) redirect_to_https: bool,
+}
+
+/// Serves an HTTP/2 connection until it ends, is drained or breaks a limit.
+pub(crate) async fn serve_http2(
+    transport: Transport,
+    pipeline: Arc<Pipeline>,
+    terms: Arc<Terms>,
+    arrival: Arrival,
+    drain: Drain,
+) {
+    let flusher = transport.defer_flush(FrameRole::Server);
+    flusher.limit_frames(FrameLimits {
+        max_resets_per_second: terms.http2.max_resets_per_second,
+        ..FrameLimits::default()
+    });
+    let limits = &terms.http2;
+    let handshake = h2::server::Builder::new()
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .initial_window_size(limits.stream_window)
+        .initial_connection_window_size(limits.connection_window)
+        .max_header_list_size(limits.max_header_list)
+        .max_send_buffer_size(limits.send_buffer as usize)
+        .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
+        .handshake::<_, Bytes>(transport);
+    let deadline = clock::now() + terms.timeouts.handshake;
+    let mut handshake = pin!(handshake);
+    let connection = tokio::time::timeout_at(
+        deadline.into(),
+        poll_fn(|cx| {
+            let polled = handshake.as_mut().poll(cx);
+            // Our SETTINGS go out before the client's preface is there.
+            if let Poll::Ready(Err(_gone)) = flusher.poll_flush(cx) {
+                return Poll::Ready(None);
+            }
+            polled.map(Result::ok)
+        }),
+    )
+    .await;
+    let Ok(Some(connection)) = connection else {
+        return;
+    };
+    let mut served = Served {
+        connection,
+        flusher,
+        exchanges: FuturesUnordered::new(),
+        pipeline,
+        arrival,
+        preface_deadline: Some(deadline),
+        idle_since: clock::now(),
+        timer: Box::pin(tokio::time::sleep_until(deadline.into())),
+        draining: Box::pin(drain.begun()),
+        is_draining: false,
+        is_closing: false,
+        terms,
+    };
+    tokio::select! {
+        biased;
+        () = drain.forced() => {}
+        () = poll_fn(|cx| served.poll(cx)) => {}
+    }
+}
+
+type BoxedExchange = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+struct Served {
+    connection: h2::server::Connection<Transport, Bytes>,
+    flusher: Flusher,
+    exchanges: FuturesUnordered<BoxedExchange>,
+    pipeline: Arc<Pipeline>,
+    terms: Arc<Terms>,
+    arrival: Arrival,
+    /// When the client's SETTINGS have to be there; `None` since they are.
+    preface_deadline: Option<Instant>,
+    idle_since: Instant,
+    timer: Pin<Box<tokio::time::Sleep>>,
+    draining: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
+    is_draining: bool,
+    is_closing: bool,
+}
+
+impl Served {
+    /// Frames in, exchanges on, bytes out: in this order, so that what one poll brought leaves in
+    /// one write.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {
+            self.is_draining = true;
+            // GOAWAY with the highest id, a round trip, then the real one (RFC 9113 §6.8).
+            self.connection.graceful_shutdown();
+        }
+        let ended = self.poll_frames(cx);
+        self.poll_exchanges(cx);
+        if !self.is_closing {
+            self.check_limits(cx);
+        }
+        let flushed = self.flusher.poll_flush(cx);
+        match (ended, flushed) {
+            (_, Poll::Ready(Err(_gone))) => Poll::Ready(()),
+            (true, _) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Whether the connection has ended.
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> bool {
+        let max = self.terms.http2.max_concurrent_streams as usize;
+        for _turn in 0..ACCEPTS_PER_POLL {
+            // A reset stream holds its slot until its upstream work has stopped.
+            if self.exchanges.len() >= max {
+                return self.connection.poll_closed(cx).is_ready();
+            }
+            match self.connection.poll_accept(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(None | Some(Err(_))) => return true,
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    let idle = self.terms.timeouts.stream_idle;
+                    let exchange = exchange::serve(
+                        Arc::clone(&self.pipeline),
+                        self.arrival,
+                        idle,
+                        request,
+                        respond,
+                    );
+                    self.exchanges.push(Box::pin(exchange));
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        false
+    }
+
+    fn poll_exchanges(&mut self, cx: &mut Context<'_>) {
+        let before = self.exchanges.len();
+        while let Poll::Ready(Some(())) = Pin::new(&mut self.exchanges).poll_next(cx) {}
+        if before > 0 && self.exchanges.is_empty() {
+            self.idle_since = clock::now();
+        }
+    }
+
+    fn check_limits(&mut self, cx: &mut Context<'_>) {
+        let frames = self.flusher.frames();
+        if let Some(flood) = frames.flood {
+            tracing::debug!(?flood, "a client floods");
+            self.pipeline.counters().reason("flood");
+            return self.close(Reason::ENHANCE_YOUR_CALM, cx);
+        }
+        if frames.settings_seen {
+            self.preface_deadline = None;
+        }
+        let timeouts = &self.terms.timeouts;
+        let deadlines = [
+            (self.preface_deadline, Reason::SETTINGS_TIMEOUT),
+            (
+                frames
+                    .header_block_since
+                    .map(|since| since + timeouts.request_headers),
+                Reason::ENHANCE_YOUR_CALM,
+            ),
+            (
+                self.exchanges
+                    .is_empty()
+                    .then(|| self.idle_since + timeouts.idle),
+                Reason::NO_ERROR,
+            ),
+        ];
+        let Some((deadline, reason)) = deadlines
+            .into_iter()
+            .filter_map(|(deadline, reason)| Some((deadline?, reason)))
+            .min_by_key(|(deadline, _)| *deadline)
+        else {
+            return;
+        };
+        if clock::now() >= deadline {
+            return self.close(reason, cx);
+        }
+        let deadline = tokio::time::Instant::from_std(deadline);
+        // An earlier timer only looks again; resetting it at each request would cost more.
+        if self.timer.deadline() > deadline || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(deadline);
+        }
+        if self.timer.as_mut().poll(cx).is_ready() {
+            self.timer.as_mut().reset(deadline);
+            let _registered = self.timer.as_mut().poll(cx);
+        }
+    }
+
+    fn close(&mut self, reason: Reason, cx: &mut Context<'_>) {
+        self.is_closing = true;
+        self.connection.abrupt_shutdown(reason);
+        cx.waker().wake_by_ref();
+    }
+}

@@ -1,0 +1,236 @@
+//! Request handlers: a program's own code as the target of requests.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use parking_lot::Mutex;
+
+use crate::body::Body;
+use crate::config::{ForwardedFields, HeaderChanges};
+use crate::error::{Error, ErrorKind};
+use crate::pipeline::Pipeline;
+use crate::routes::{Route, Target};
+use crate::server::Handle;
+use crate::snapshot::{PoolEntry, Snapshot};
+
+/// A request as a handler gets it: absolute URI, no connection-specific field, nothing a stranger
+/// could have claimed to be.
+pub type Request = http::Request<Body>;
+
+/// What a handler answers.
+pub type Response = http::Response<Body>;
+
+/// Answers requests in a program's own code.
+///
+/// Every `async fn(Request, Exchange) -> Result<Response, Error>` is one. It runs on the worker of
+/// the client's connection and must not block.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request.
+    fn handle(
+        &self,
+        request: Request,
+        exchange: Exchange,
+    ) -> impl Future<Output = Result<Response, Error>> + Send;
+}
+
+impl<F, Fut> Handler for F
+where
+    F: Fn(Request, Exchange) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response, Error>> + Send,
+{
+    fn handle(
+        &self,
+        request: Request,
+        exchange: Exchange,
+    ) -> impl Future<Output = Result<Response, Error>> + Send {
+        self(request, exchange)
+    }
+}
+
+/// [`Handler`] behind one pointer.
+pub(crate) trait ErasedHandler: Send + Sync {
+    fn call(
+        &self,
+        request: Request,
+        exchange: Exchange,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, Error>> + Send + '_>>;
+}
+
+impl<H: Handler> ErasedHandler for H {
+    fn call(
+        &self,
+        request: Request,
+        exchange: Exchange,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, Error>> + Send + '_>> {
+        Box::pin(self.handle(request, exchange))
+    }
+}
+
+/// The circumstances of one request, and the way to its backend. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pipeline: Arc<Pipeline>,
+    snapshot: Arc<Snapshot>,
+    route: Option<usize>,
+    origin: Origin,
+    interim: Mutex<VecDeque<http::Response<()>>>,
+}
+
+/// Where a request comes from.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) peer: IpAddr,
+    pub(crate) client: IpAddr,
+    pub(crate) is_trusted: bool,
+    pub(crate) is_tls: bool,
+    pub(crate) request_id: HeaderValue,
+}
+
+/// What forwarding needs to know of an exchange.
+pub(crate) struct About<'a> {
+    pub(crate) peer: IpAddr,
+    pub(crate) is_trusted: bool,
+    pub(crate) is_tls: bool,
+    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) via: &'a HeaderValue,
+    pub(crate) via_mark: &'a str,
+    pub(crate) forwarded: ForwardedFields,
+    pub(crate) request_headers: &'a HeaderChanges,
+}
+
+/// Interim responses that wait for their client; a backend may send ten.
+const MAX_INTERIM: usize = 16;
+
+static NO_CHANGES: HeaderChanges = HeaderChanges {
+    set: Vec::new(),
+    remove: Vec::new(),
+};
+
+impl Exchange {
+    pub(crate) fn new(
+        pipeline: Arc<Pipeline>,
+        snapshot: Arc<Snapshot>,
+        route: Option<usize>,
+        origin: Origin,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                pipeline,
+                snapshot,
+                route,
+                origin,
+                interim: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The client's address: the peer's, or what trusted proxies say of it.
+    pub fn client_ip(&self) -> IpAddr {
+        self.inner.origin.client
+    }
+
+    /// The id that this request has in fields, logs and error pages.
+    pub fn request_id(&self) -> &str {
+        self.inner.origin.request_id.to_str().unwrap_or_default()
+    }
+
+    /// The running server.
+    pub fn handle(&self) -> Handle {
+        self.inner.pipeline.handle()
+    }
+
+    /// Forwards a request to the pool `default` and returns with the response head; the body
+    /// streams through.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Rejected`] where no backend gave a response; returned from a handler it becomes
+    /// the same answer that a route to the pool would have given.
+    pub async fn forward(&self, request: Request) -> Result<Response, Error> {
+        let pool = match self.route().map(|route| &route.target) {
+            Some(Target::Handler(Some(pool)) | Target::Pool(pool)) => Arc::clone(pool),
+            _ => self.pool("default")?,
+        };
+        self.send(&pool, request).await
+    }
+
+    /// Forwards a request to a pool by its name.
+    ///
+    /// # Errors
+    /// As [`Exchange::forward`]; [`ErrorKind::Config`] where there is no such pool.
+    pub async fn forward_to(&self, pool: &str, request: Request) -> Result<Response, Error> {
+        let pool = self.pool(pool)?;
+        self.send(&pool, request).await
+    }
+
+    async fn send(&self, pool: &PoolEntry, request: Request) -> Result<Response, Error> {
+        self.inner
+            .pipeline
+            .dispatch()
+            .send(self, pool, request)
+            .await
+            .map_err(Error::rejected)
+    }
+
+    fn pool(&self, name: &str) -> Result<Arc<PoolEntry>, Error> {
+        self.inner.snapshot.pools.get(name).cloned().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Config,
+                format!("there is no pool `{name}` to forward to"),
+            )
+        })
+    }
+
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.inner.snapshot
+    }
+
+    pub(crate) fn route(&self) -> Option<&Route> {
+        self.inner.snapshot.routes.get(self.inner.route?)
+    }
+
+    pub(crate) fn request_id_value(&self) -> &HeaderValue {
+        &self.inner.origin.request_id
+    }
+
+    pub(crate) fn about(&self) -> About<'_> {
+        let Inner {
+            pipeline,
+            snapshot,
+            origin,
+            ..
+        } = &*self.inner;
+        About {
+            peer: origin.peer,
+            is_trusted: origin.is_trusted,
+            is_tls: origin.is_tls,
+            request_id: &origin.request_id,
+            via: pipeline.via(),
+            via_mark: pipeline.via_mark(),
+            forwarded: snapshot.process.forwarded,
+            request_headers: self
+                .route()
+                .map_or(&NO_CHANGES, |route| &route.request_headers),
+        }
+    }
+
+    /// Keeps an interim response until the client's side takes it.
+    pub(crate) fn interim(&self, response: http::Response<()>) {
+        let mut waiting = self.inner.interim.lock();
+        if waiting.len() < MAX_INTERIM {
+            waiting.push_back(response);
+        }
+    }
+
+    pub(crate) fn take_interim(&self) -> Option<http::Response<()>> {
+        self.inner.interim.lock().pop_front()
+    }
+}

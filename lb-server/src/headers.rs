@@ -1,0 +1,357 @@
+//! Fields that end at one hop, and fields that tell the next one who asked.
+
+use std::net::IpAddr;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use crate::config::{ForwardedFields, HeaderChanges, UnderscoreHeaders};
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Deletes what ends at this hop (RFC 9110 §7.6.1, RFC 9113 §8.2.2), and what `Connection` names.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+            // Naming one of these would have us cut into the message instead of the hop.
+            .filter(|name| !matches!(*name, HOST | CONTENT_LENGTH | TE | TRANSFER_ENCODING))
+            .collect();
+        headers.remove(CONNECTION);
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HTTP2_SETTINGS,
+    ] {
+        headers.remove(name);
+    }
+    // gRPC needs `te: trailers` to be told apart from a client that cannot read them.
+    if let Some(te) = headers.get(TE) {
+        let trailers = te.to_str().is_ok_and(|te| {
+            te.split(',')
+                .any(|part| part.trim().eq_ignore_ascii_case("trailers"))
+        });
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        } else {
+            headers.remove(TE);
+        }
+    }
+}
+
+/// Deletes from a backend's response what is not for the client.
+pub(crate) fn strip_response(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    // It would lead clients around us.
+    headers.remove(ALT_SVC);
+}
+
+/// Deletes from trailers everything that could change how the message before them was taken
+/// (RFC 9110 §6.5.1).
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    const FORBIDDEN: [&str; 21] = [
+        "age",
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "expires",
+        "host",
+        "keep-alive",
+        "pragma",
+        "proxy-authorization",
+        "proxy-connection",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "vary",
+    ];
+    for name in FORBIDDEN {
+        trailers.remove(name);
+    }
+}
+
+/// Joins the crumbs of a cookie (RFC 9113 §8.2.3): HTTP/1.1 knows one line only.
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let mut joined = Vec::new();
+    for crumb in headers.get_all(COOKIE) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b"; ");
+        }
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        headers.insert(COOKIE, value);
+    }
+}
+
+/// Applies the rule for names with an underscore, which some servers read as a dash.
+///
+/// Returns whether the request may go on.
+pub(crate) fn admit_underscores(headers: &mut HeaderMap, rule: UnderscoreHeaders) -> bool {
+    if rule == UnderscoreHeaders::Allow || !headers.keys().any(has_underscore) {
+        return true;
+    }
+    if rule == UnderscoreHeaders::Reject {
+        return false;
+    }
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| has_underscore(name))
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+    true
+}
+
+fn has_underscore(name: &HeaderName) -> bool {
+    name.as_str().as_bytes().contains(&b'_')
+}
+
+/// Deletes every field by which a client could pretend to be a proxy of ours.
+pub(crate) fn strip_claims(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_claim) {
+        return;
+    }
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_claim(name))
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn is_claim(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let rest = match name.as_bytes().first() {
+        Some(b'x') => name,
+        Some(b'f') => return name == "forwarded",
+        Some(b'c') => return name.starts_with("client-cert") || name.starts_with("client_cert"),
+        _ => return false,
+    };
+    // The spelling with underscores means the same to servers that fold them.
+    let starts = |prefix: &str| {
+        rest.len() >= prefix.len()
+            && rest
+                .bytes()
+                .zip(prefix.bytes())
+                .all(|(byte, want)| byte == want || (byte == b'_' && want == b'-'))
+    };
+    starts("x-forwarded-")
+        || starts("x-real-ip")
+        || starts("x-original-")
+        || starts("x-rewrite-url")
+}
+
+/// The client's address: the rightmost one that no trusted proxy has, starting at the peer.
+///
+/// Only a trusted peer's fields are read; the leftmost address is whatever the client wrote.
+pub(crate) fn client_address(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    fields: ForwardedFields,
+    trusted: &[IpNet],
+) -> IpAddr {
+    let mut client = peer;
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    if !is_trusted(peer) {
+        return client;
+    }
+    let (name, parse): (_, fn(&str) -> Option<IpAddr>) = match fields {
+        ForwardedFields::Rfc7239 => (FORWARDED, forwarded_for),
+        ForwardedFields::X | ForwardedFields::Both => (X_FORWARDED_FOR, node_address),
+    };
+    let values: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
+    for value in values.iter().rev() {
+        let Ok(value) = value.to_str() else {
+            return client;
+        };
+        for element in value.rsplit(',') {
+            // What a trusted proxy cannot name ends the chain that we can follow.
+            let Some(address) = parse(element.trim()) else {
+                return client;
+            };
+            client = address;
+            if !is_trusted(address) {
+                return client;
+            }
+        }
+    }
+    client
+}
+
+/// The address in one element of `Forwarded` (RFC 7239 §4).
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let pair = element.split(';').map(str::trim).find(|pair| {
+        pair.get(..4)
+            .is_some_and(|key| key.eq_ignore_ascii_case("for="))
+    })?;
+    node_address(pair.get(4..)?.trim_matches('"'))
+}
+
+/// An address as proxies write it: bare, with a port, or in brackets.
+fn node_address(text: &str) -> Option<IpAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    if let Ok(socket) = text.parse::<std::net::SocketAddr>() {
+        return Some(socket.ip());
+    }
+    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// What the forwarding fields say of one request.
+#[derive(Debug)]
+pub(crate) struct Forwarding<'a> {
+    pub(crate) peer: IpAddr,
+    pub(crate) is_trusted: bool,
+    pub(crate) is_tls: bool,
+    pub(crate) host: &'a HeaderValue,
+    pub(crate) via: &'a HeaderValue,
+    pub(crate) request_id: &'a HeaderValue,
+}
+
+/// Writes the forwarding fields, `Via` and the request id for a backend.
+///
+/// The fields of a peer that is not trusted were deleted before, so that what is there is believed.
+pub(crate) fn write_forwarding(
+    headers: &mut HeaderMap,
+    fields: ForwardedFields,
+    say: &Forwarding<'_>,
+) {
+    let proto = if say.is_tls { "https" } else { "http" };
+    if matches!(fields, ForwardedFields::X | ForwardedFields::Both) {
+        append_listed(headers, X_FORWARDED_FOR, &say.peer.to_string());
+        if !(say.is_trusted && headers.contains_key(X_FORWARDED_PROTO)) {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+        }
+        if !(say.is_trusted && headers.contains_key(X_FORWARDED_HOST)) {
+            headers.insert(X_FORWARDED_HOST, say.host.clone());
+        }
+    }
+    if matches!(fields, ForwardedFields::Rfc7239 | ForwardedFields::Both) {
+        let node = match say.peer {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("\"[{address}]\""),
+        };
+        let host = say.host.to_str().unwrap_or_default();
+        append_listed(
+            headers,
+            FORWARDED,
+            &format!("for={node};host=\"{host}\";proto={proto}"),
+        );
+    }
+    headers.append(VIA, say.via.clone());
+    headers.insert(X_REQUEST_ID, say.request_id.clone());
+}
+
+/// Adds an element to a list field, keeping it one line.
+fn append_listed(headers: &mut HeaderMap, name: HeaderName, element: &str) {
+    let mut line = String::with_capacity(element.len());
+    for value in headers
+        .get_all(&name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+    {
+        line.push_str(value);
+        line.push_str(", ");
+    }
+    line.push_str(element);
+    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)) {
+        headers.insert(name, value);
+    }
+}
+
+/// Deletes a `traceparent` that cannot be continued, with its `tracestate`, and starts anew
+/// (W3C Trace Context §2.3): the trace goes on from us.
+pub(crate) fn mend_trace(headers: &mut HeaderMap, draw: impl Fn() -> u64) {
+    let Some(parent) = headers.get(TRACEPARENT) else {
+        headers.remove(TRACESTATE);
+        return;
+    };
+    let several = headers.get_all(TRACEPARENT).iter().nth(1).is_some();
+    if !several && is_traceparent(parent.as_bytes()) {
+        return;
+    }
+    headers.remove(TRACESTATE);
+    // All zeroes are invalid, hence the lowest bits.
+    let fresh = format!(
+        "00-{:016x}{:016x}-{:016x}-00",
+        draw(),
+        draw() | 1,
+        draw() | 1
+    );
+    if let Ok(value) = HeaderValue::try_from(fresh) {
+        headers.insert(TRACEPARENT, value);
+    }
+}
+
+fn is_traceparent(value: &[u8]) -> bool {
+    let hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let zero = |part: &[u8]| part.iter().all(|b| *b == b'0');
+    let [v1, v2, b'-', rest @ ..] = value else {
+        return false;
+    };
+    let version = [*v1, *v2];
+    // A later version may be longer; this one may not.
+    if !hex(&version)
+        || &version == b"ff"
+        || rest.len() < 52
+        || (&version == b"00" && rest.len() != 52)
+    {
+        return false;
+    }
+    let (trace, span, flags) = (&rest[..32], &rest[33..49], &rest[50..52]);
+    rest[32] == b'-'
+        && rest[49] == b'-'
+        && (rest.len() == 52 || rest[52] == b'-')
+        && hex(trace)
+        && hex(span)
+        && hex(flags)
+        && !zero(trace)
+        && !zero(span)
+}
+
+/// Applies a route's changes: first what is deleted, then what is set.
+pub(crate) fn apply_changes(headers: &mut HeaderMap, changes: &HeaderChanges) {
+    for name in &changes.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &changes.set {
+        headers.insert(name.clone(), value.clone());
+    }
+}

@@ -1,0 +1,469 @@
+//! Where clients connect: sockets, the bounds on connections, and the protocol of each.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use foldhash::fast::RandomState;
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::{ListenAddress, ListenerConfig, ListenerTls, Protocol, RedirectScheme};
+use crate::connection::{self, Terms};
+use crate::drain::Drain;
+use crate::error::{Error, ErrorKind};
+use crate::pipeline::{Arrival, Pipeline};
+use crate::tls;
+use crate::transport::{Io, Transport};
+
+/// Connections that the kernel keeps for us until we accept them.
+const BACKLOG: i32 = 4096;
+/// How long accepting rests after an error such as a full descriptor table.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What an HTTP/2 client with prior knowledge says first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A listener in force, apart from its sockets.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    protocols: Vec<Protocol>,
+    terms: Arc<Terms>,
+}
+
+impl Listener {
+    pub(crate) fn build(name: &str, config: &ListenerConfig) -> Result<Self, Error> {
+        let tls = match &config.tls {
+            ListenerTls::Off => None,
+            tls => Some(tls::server_config(tls, &config.protocols).map_err(|error| {
+                Error::new(
+                    ErrorKind::Tls,
+                    format!("listener `{name}` cannot speak TLS: {error}"),
+                )
+                .with_source(error)
+            })?),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            tls,
+            protocols: config.protocols.clone(),
+            terms: Arc::new(Terms {
+                http2: config.http2.clone(),
+                timeouts: config.timeouts.clone(),
+                redirect_to_https: config.redirect_to == Some(RedirectScheme::Https),
+            }),
+        })
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    Tcp(std::net::TcpListener, SocketAddr),
+    Unix(std::os::unix::net::UnixListener, std::path::PathBuf),
+}
+
+/// Binds an address, so that connections wait in the kernel until they are accepted.
+pub(crate) fn bind(address: &ListenAddress) -> Result<Bound, Error> {
+    let failed = |shown: String, error: io::Error| {
+        let hint = if error.kind() == io::ErrorKind::AddrInUse {
+            "; port 0 takes a free one"
+        } else {
+            ""
+        };
+        Error::new(ErrorKind::Listen, format!("cannot listen on {shown}{hint}")).with_source(error)
+    };
+    match address {
+        ListenAddress::Tcp(address) => {
+            bind_tcp(*address).map_err(|error| failed(address.to_string(), error))
+        }
+        ListenAddress::Unix(path) => {
+            let bind = || {
+                // A socket left by a process that is gone would refuse every new one.
+                if std::os::unix::net::UnixStream::connect(path).is_err()
+                    && std::fs::symlink_metadata(path).is_ok_and(|found| {
+                        std::os::unix::fs::FileTypeExt::is_socket(&found.file_type())
+                    })
+                {
+                    std::fs::remove_file(path)?;
+                }
+                let listener = std::os::unix::net::UnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
+                Ok(Bound::Unix(listener, path.clone()))
+            };
+            bind().map_err(|error| failed(format!("unix:{}", path.display()), error))
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        None,
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = std::net::TcpListener::from(socket);
+    let local = listener.local_addr()?;
+    Ok(Bound::Tcp(listener, local))
+}
+
+/// A connection on its way to a worker.
+pub(crate) struct Accepted {
+    pub(crate) socket: Socket,
+    pub(crate) peer: IpAddr,
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) admission: Admission,
+}
+
+/// Bytes from a client; which runtime polls them is decided by the worker that takes them.
+pub(crate) enum Socket {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+    /// A pipe, in tests.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "tests run the data path in memory")
+    )]
+    Memory(Box<dyn Io>),
+}
+
+impl Socket {
+    fn into_io(self) -> io::Result<Box<dyn Io>> {
+        Ok(match self {
+            Self::Tcp(stream) => Box::new(TcpStream::from_std(stream)?),
+            Self::Unix(stream) => Box::new(UnixStream::from_std(stream)?),
+            Self::Memory(io) => io,
+        })
+    }
+}
+
+/// The bounds on client connections of a whole process.
+#[derive(Debug)]
+pub(crate) struct Admissions {
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+    per_client: Mutex<HashMap<IpAddr, u32, RandomState>>,
+    max_per_client: u32,
+    exempt: Vec<IpNet>,
+}
+
+/// A connection's place within the bounds, held until its end.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    _connection: OwnedSemaphorePermit,
+    client: Option<(Arc<Admissions>, IpAddr)>,
+}
+
+impl Admissions {
+    pub(crate) fn new(
+        max_connections: usize,
+        max_handshakes: usize,
+        max_per_client: u32,
+        exempt: Vec<IpNet>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            connections: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
+            handshakes: Arc::new(Semaphore::new(max_handshakes.min(Semaphore::MAX_PERMITS))),
+            per_client: Mutex::default(),
+            max_per_client,
+            exempt,
+        })
+    }
+
+    /// Waits for room in the process: while there is none, clients wait in the kernel.
+    pub(crate) async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.connections).acquire_owned().await.ok()
+    }
+
+    /// Counts a client's connection; `None` where it has as many as it may.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        room: OwnedSemaphorePermit,
+    ) -> Option<Admission> {
+        let peer = peer.to_canonical();
+        if peer.is_loopback() || self.exempt.iter().any(|net| net.contains(&peer)) {
+            return Some(Admission {
+                _connection: room,
+                client: None,
+            });
+        }
+        let client = client_prefix(peer);
+        let mut per_client = self.per_client.lock();
+        let count = per_client.entry(client).or_insert(0);
+        if *count >= self.max_per_client {
+            return None;
+        }
+        *count += 1;
+        Some(Admission {
+            _connection: room,
+            client: Some((Arc::clone(self), client)),
+        })
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let Some((admissions, client)) = self.client.take() else {
+            return;
+        };
+        let mut per_client = admissions.per_client.lock();
+        if let Some(count) = per_client.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                per_client.remove(&client);
+            }
+        }
+    }
+}
+
+/// An IPv6 household has a /64 of addresses; they count as one.
+fn client_prefix(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
+
+/// Accepts until the drain begins and hands each connection to `deal`.
+pub(crate) async fn accept(
+    bound: Bound,
+    listener: Arc<Listener>,
+    admissions: Arc<Admissions>,
+    drain: Drain,
+    deal: impl Fn(Accepted),
+) {
+    let unix_path = match &bound {
+        Bound::Unix(_, path) => Some(path.clone()),
+        Bound::Tcp(..) => None,
+    };
+    tokio::select! {
+        biased;
+        () = drain.begun() => {}
+        () = accept_all(bound, listener, admissions, deal) => {}
+    }
+    if let Some(path) = unix_path
+        && let Err(error) = std::fs::remove_file(&path)
+    {
+        tracing::warn!(%error, path = %path.display(), "the listener's socket could not be removed");
+    }
+}
+
+async fn accept_all(
+    bound: Bound,
+    listener: Arc<Listener>,
+    admissions: Arc<Admissions>,
+    deal: impl Fn(Accepted),
+) {
+    let acceptor = match bound {
+        Bound::Tcp(socket, _) => TcpListener::from_std(socket).map(Acceptor::Tcp),
+        Bound::Unix(socket, _) => UnixListener::from_std(socket).map(Acceptor::Unix),
+    };
+    let acceptor = match acceptor {
+        Ok(acceptor) => acceptor,
+        Err(error) => {
+            tracing::error!(%error, listener = listener.name, "the listener cannot be polled");
+            return;
+        }
+    };
+    while let Some(room) = admissions.room().await {
+        match acceptor.accept().await {
+            Ok((socket, peer)) => {
+                if let Some(admission) = admissions.admit(peer, room) {
+                    deal(Accepted {
+                        socket,
+                        peer,
+                        listener: Arc::clone(&listener),
+                        admission,
+                    });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, listener = listener.name, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    async fn accept(&self) -> io::Result<(Socket, IpAddr)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Socket::Tcp(stream.into_std()?), peer.ip().to_canonical()))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Whoever may open the socket is on this machine.
+                Ok((
+                    Socket::Unix(stream.into_std()?),
+                    IpAddr::V4(Ipv4Addr::LOCALHOST),
+                ))
+            }
+        }
+    }
+}
+
+/// Serves one connection from its first byte to its last.
+pub(crate) async fn serve(
+    accepted: Accepted,
+    pipeline: Arc<Pipeline>,
+    admissions: Arc<Admissions>,
+    drain: Drain,
+) {
+    let Accepted {
+        socket,
+        peer,
+        listener,
+        admission,
+    } = accepted;
+    let _guards = (admission, drain.guard());
+    let opened = tokio::select! {
+        biased;
+        () = drain.begun() => return,
+        opened = tokio::time::timeout(listener.terms.timeouts.handshake, open(socket, &listener, &admissions)) => opened,
+    };
+    let (transport, protocol) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, %peer, listener = listener.name, "a connection was not opened");
+            return;
+        }
+        Err(_elapsed) => {
+            tracing::debug!(%peer, listener = listener.name, "a handshake took too long");
+            return;
+        }
+    };
+    let arrival = Arrival {
+        peer,
+        is_tls: transport.is_tls(),
+        max_fields: listener.terms.http2.max_header_fields as usize,
+        redirect_to_https: listener.terms.redirect_to_https,
+    };
+    let terms = Arc::clone(&listener.terms);
+    match protocol {
+        Protocol::H2 => connection::serve_http2(transport, pipeline, terms, arrival, drain).await,
+        Protocol::Http11 => {
+            connection::http1::serve(transport, pipeline, terms, arrival, drain).await
+        }
+    }
+}
+
+async fn open(
+    socket: Socket,
+    listener: &Listener,
+    admissions: &Admissions,
+) -> io::Result<(Transport, Protocol)> {
+    let io = socket.into_io()?;
+    if let Some(config) = &listener.tls {
+        let _turn = admissions
+            .handshakes
+            .acquire()
+            .await
+            .map_err(io::Error::other)?;
+        let transport = Transport::accept(io, Arc::clone(config)).await?;
+        let protocol = match transport.alpn() {
+            Some(b"h2") => Protocol::H2,
+            Some(_) => Protocol::Http11,
+            // Clients without ALPN speak HTTP/1.1, where that is offered.
+            None if listener.protocols.contains(&Protocol::Http11) => Protocol::Http11,
+            None => Protocol::H2,
+        };
+        return Ok((transport, protocol));
+    }
+    match listener.protocols.as_slice() {
+        [protocol] => Ok((Transport::plain(io), *protocol)),
+        _ => sniff(io).await,
+    }
+}
+
+/// Tells HTTP/2 with prior knowledge from HTTP/1.1 by the first bytes.
+async fn sniff(mut io: Box<dyn Io>) -> io::Result<(Transport, Protocol)> {
+    let mut seen = [0; PREFACE.len()];
+    let mut length = 0;
+    let protocol = loop {
+        let read = io.read(&mut seen[length..]).await?;
+        length += read;
+        if !PREFACE.starts_with(&seen[..length]) || read == 0 {
+            break Protocol::Http11;
+        }
+        if length == PREFACE.len() {
+            break Protocol::H2;
+        }
+    };
+    let rewound = Rewound {
+        seen: Bytes::copy_from_slice(&seen[..length]),
+        io,
+    };
+    Ok((Transport::plain(Box::new(rewound)), protocol))
+}
+
+/// A stream whose first bytes were looked at.
+struct Rewound {
+    seen: Bytes,
+    io: Box<dyn Io>,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.seen.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let length = self.seen.len().min(buf.remaining());
+        buf.put_slice(&self.seen[..length]);
+        self.seen.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,344 @@
+//! The path of a request, read downwards.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use futures_util::FutureExt;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
+use http::{HeaderValue, Method};
+
+use crate::body::Body;
+use crate::clock;
+use crate::dispatch::Dispatch;
+use crate::entropy::Entropy;
+use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
+use crate::headers::{self, X_REQUEST_ID};
+use crate::incoming::{Incoming, Terms};
+use crate::metrics::ServerCounters;
+use crate::reject::{Reject, RejectAbout, wants_html};
+use crate::routes::{self, Target};
+use crate::server::Handle;
+
+/// What all connections of a worker share.
+pub(crate) struct Pipeline {
+    handle: Handle,
+    dispatch: Dispatch,
+    handler: Option<Arc<dyn ErasedHandler>>,
+    entropy: Arc<Entropy>,
+    via: HeaderValue,
+    via_mark: Box<str>,
+}
+
+/// The parts a pipeline is made of.
+pub(crate) struct PipelineParts {
+    pub(crate) handle: Handle,
+    pub(crate) handler: Option<Arc<dyn ErasedHandler>>,
+    pub(crate) entropy: Arc<Entropy>,
+    /// Tells this instance from others of the same name, so that a loop is seen.
+    pub(crate) instance: u64,
+}
+
+/// What the connection knows of a request's way to us.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) peer: std::net::IpAddr,
+    pub(crate) is_tls: bool,
+    pub(crate) max_fields: usize,
+    pub(crate) redirect_to_https: bool,
+}
+
+impl Pipeline {
+    pub(crate) fn new(parts: PipelineParts, dispatch: Dispatch) -> Self {
+        let PipelineParts {
+            handle,
+            handler,
+            entropy,
+            instance,
+        } = parts;
+        let via_mark = format!("({instance:016x})");
+        let pseudonym = handle.snapshot().process.pseudonym.clone();
+        let via = HeaderValue::try_from(format!("2 {pseudonym} {via_mark}"))
+            .unwrap_or_else(|_not_a_value| HeaderValue::from_static("2 lb"));
+        Self {
+            handle,
+            dispatch,
+            handler,
+            entropy,
+            via,
+            via_mark: via_mark.into(),
+        }
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    pub(crate) fn dispatch(&self) -> &Dispatch {
+        &self.dispatch
+    }
+
+    pub(crate) fn via(&self) -> &HeaderValue {
+        &self.via
+    }
+
+    pub(crate) fn via_mark(&self) -> &str {
+        &self.via_mark
+    }
+
+    pub(crate) fn counters(&self) -> &ServerCounters {
+        self.handle.counters()
+    }
+
+    /// Takes a head as it came: checks it, finds its route and makes the exchange of it.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        parts: http::request::Parts,
+        arrival: Arrival,
+    ) -> (Exchange, Result<(Incoming, bool), Reject>, bool) {
+        let snapshot = self.handle.snapshot();
+        let is_html = wants_html(&parts.headers);
+        let checked = Incoming::try_from(
+            parts,
+            &Terms {
+                peer: arrival.peer,
+                is_tls: arrival.is_tls,
+                trusted: &snapshot.process.trusted_proxies,
+                forwarded: snapshot.process.forwarded,
+                underscores: snapshot.process.underscore_headers,
+                max_fields: arrival.max_fields,
+            },
+        );
+        let mut origin = Origin {
+            peer: arrival.peer,
+            client: arrival.peer,
+            is_trusted: false,
+            is_tls: arrival.is_tls,
+            request_id: HeaderValue::from_static(""),
+        };
+        let mut route = None;
+        let checked = checked.map(|mut incoming| {
+            headers::mend_trace(&mut incoming.headers, || self.entropy.draw());
+            let path = routes::matching_path(incoming.uri.path());
+            route = routes::position(
+                &snapshot.routes,
+                &incoming.host,
+                &path,
+                &incoming.method,
+                &incoming.headers,
+            );
+            origin.client = incoming.client;
+            origin.is_trusted = incoming.is_trusted;
+            if let Some(id) = incoming.request_id.take() {
+                origin.request_id = id;
+            }
+            (incoming, arrival.redirect_to_https)
+        });
+        if origin.request_id.is_empty() {
+            origin.request_id = self.new_request_id();
+        }
+        (
+            Exchange::new(Arc::clone(self), snapshot, route, origin),
+            checked,
+            is_html,
+        )
+    }
+
+    /// Answers a request, whatever it takes.
+    pub(crate) async fn answer(
+        &self,
+        exchange: &Exchange,
+        checked: Result<(Incoming, bool), Reject>,
+        body: Body,
+        is_html: bool,
+    ) -> Response {
+        let method = checked
+            .as_ref()
+            .map_or(Method::GET, |(incoming, _)| incoming.method.clone());
+        let result = match checked {
+            Ok((incoming, to_https)) => {
+                // One exchange's bug is not the end of its siblings on the connection.
+                AssertUnwindSafe(self.handle_request(exchange, incoming, body, to_https))
+                    .catch_unwind()
+                    .await
+                    .unwrap_or(Err(Reject::HandlerFailed))
+            }
+            Err(reject) => Err(reject),
+        };
+        let mut response = result.unwrap_or_else(|reject| {
+            self.counters().reason(reject.reason());
+            let process = &exchange.snapshot().process;
+            reject.response(&RejectAbout {
+                request_id: exchange.request_id(),
+                pseudonym: &process.pseudonym,
+                wants_html: is_html,
+                expose_details: process.expose_details,
+            })
+        });
+        if let Some(route) = exchange.route() {
+            headers::apply_changes(response.headers_mut(), &route.response_headers);
+        }
+        finish_head(exchange, &method, &mut response);
+        response
+    }
+
+    async fn handle_request(
+        &self,
+        exchange: &Exchange,
+        incoming: Incoming,
+        body: Body,
+        to_https: bool,
+    ) -> Result<Response, Reject> {
+        if to_https {
+            return Ok(redirect(
+                &format!(
+                    "https://{}{}",
+                    bracketed(&incoming.host),
+                    path_of(&incoming)
+                ),
+                http::StatusCode::PERMANENT_REDIRECT,
+            ));
+        }
+        let route = exchange.route().ok_or(Reject::NoRoute)?;
+        match &route.target {
+            Target::Pool(pool) => {
+                self.dispatch
+                    .send(exchange, pool, request(incoming, body))
+                    .await
+            }
+            Target::Redirect { to, status } => Ok(redirect(
+                &routes::location(to, &bracketed(&incoming.host), &incoming.uri),
+                *status,
+            )),
+            Target::Respond {
+                status,
+                body,
+                content_type,
+            } => {
+                let mut response = http::Response::new(Body::from(body.clone()));
+                *response.status_mut() = *status;
+                response
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, content_type.clone());
+                Ok(response)
+            }
+            Target::Handler(_) => {
+                let handler = self
+                    .handler
+                    .as_ref()
+                    .ok_or(Reject::Internal("there is no request handler"))?;
+                handler
+                    .call(request(incoming, body), exchange.clone())
+                    .await
+                    .map_err(|error| {
+                        if error.kind() == crate::ErrorKind::Handler {
+                            tracing::error!(
+                                error = &error as &dyn std::error::Error,
+                                "the request handler failed"
+                            );
+                        }
+                        error.into_reject()
+                    })
+            }
+        }
+    }
+
+    /// UUID version 7 (RFC 9562 §5.7): sorted by time, told apart by 74 random bits.
+    fn new_request_id(&self) -> HeaderValue {
+        let millis = clock::wall()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis());
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.entropy.draw().to_le_bytes());
+        random[8..].copy_from_slice(&self.entropy.draw().to_le_bytes()[..2]);
+        let id =
+            uuid::Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &random)
+                .into_uuid();
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
+            .unwrap_or(HeaderValue::from_static("-"))
+    }
+}
+
+fn request(incoming: Incoming, body: Body) -> Request {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = incoming.method;
+    *request.uri_mut() = incoming.uri;
+    *request.headers_mut() = incoming.headers;
+    request
+}
+
+fn redirect(location: &str, status: http::StatusCode) -> Response {
+    let mut response = http::Response::new(Body::empty());
+    *response.status_mut() = status;
+    match HeaderValue::try_from(location) {
+        Ok(location) => {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Err(_not_a_value) => *response.status_mut() = http::StatusCode::BAD_REQUEST,
+    }
+    response
+}
+
+/// A host as it stands in a URI; an IPv6 address keeps its brackets from the authority.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
+}
+
+fn path_of(incoming: &Incoming) -> &str {
+    incoming
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+}
+
+/// What every reply has, and no reply may have.
+fn finish_head(exchange: &Exchange, method: &Method, response: &mut Response) {
+    let status = response.status();
+    let bodiless =
+        status == http::StatusCode::NO_CONTENT || status == http::StatusCode::NOT_MODIFIED;
+    let length = http_body::Body::size_hint(response.body()).exact();
+    if bodiless || *method == Method::HEAD {
+        if length.is_some_and(|length| length > 0)
+            && !bodiless
+            && !response.headers().contains_key(CONTENT_LENGTH)
+        {
+            response
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from(length.unwrap_or(0)));
+        }
+        if status == http::StatusCode::NO_CONTENT {
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+        *response.body_mut() = Body::empty();
+    } else if let Some(length) = length
+        && !response.headers().contains_key(CONTENT_LENGTH)
+        && !response.body().is_from_backend()
+    {
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    headers::strip_hop_by_hop(response.headers_mut());
+    if !response.headers().contains_key(DATE)
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(clock::wall()))
+    {
+        response.headers_mut().insert(DATE, date);
+    }
+    response
+        .headers_mut()
+        .insert(X_REQUEST_ID, exchange.request_id_value().clone());
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Pipeline")
+            .field("has_handler", &self.handler.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,244 @@
+//! Which route takes a request: the first one that matches.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+
+use crate::config::{HeaderChanges, RouteConfig, RouteMatch};
+
+use crate::snapshot::PoolEntry;
+
+/// A route in force.
+#[derive(Debug)]
+pub(crate) struct Route {
+    matches: RouteMatch,
+    pub(crate) target: Target,
+    pub(crate) request_headers: HeaderChanges,
+    pub(crate) response_headers: HeaderChanges,
+    pub(crate) stream_idle: Option<Duration>,
+}
+
+/// What answers the requests of a route.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Pool(Arc<PoolEntry>),
+    Redirect {
+        to: String,
+        status: http::StatusCode,
+    },
+    Respond {
+        status: http::StatusCode,
+        body: bytes::Bytes,
+        content_type: http::HeaderValue,
+    },
+    /// The program's handler; where it forwards to without naming a pool.
+    Handler(Option<Arc<PoolEntry>>),
+}
+
+impl Route {
+    /// Builds a route whose target was resolved.
+    pub(crate) fn new(config: &RouteConfig, target: Target) -> Self {
+        Self {
+            matches: config.matches.clone(),
+            target,
+            request_headers: config.request_headers.clone(),
+            response_headers: config.response_headers.clone(),
+            stream_idle: config.stream_idle,
+        }
+    }
+
+    fn takes(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> bool {
+        takes_host(&self.matches.host, host)
+            && self
+                .matches
+                .path
+                .as_deref()
+                .is_none_or(|pattern| takes_path(pattern, path))
+            && takes_method(&self.matches.methods, method)
+            && self
+                .matches
+                .headers
+                .iter()
+                .all(|(name, wanted)| match wanted {
+                    Some(wanted) => headers
+                        .get_all(name)
+                        .iter()
+                        .any(|value| value == wanted.as_str()),
+                    None => headers.contains_key(name),
+                })
+    }
+}
+
+/// Finds the first route that takes a request, O(routes).
+pub(crate) fn position(
+    routes: &[Route],
+    host: &str,
+    path: &str,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Option<usize> {
+    routes
+        .iter()
+        .position(|route| route.takes(host, path, method, headers))
+}
+
+fn takes_host(patterns: &[String], host: &str) -> bool {
+    patterns.is_empty()
+        || patterns
+            .iter()
+            .any(|pattern| match pattern.strip_prefix('*') {
+                // `*.example.com`: at least one label before the dot.
+                Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
+                None => host == pattern,
+            })
+}
+
+fn takes_path(pattern: &str, path: &str) -> bool {
+    match pattern.strip_suffix("/*") {
+        Some(prefix) => path
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        None => path == pattern,
+    }
+}
+
+fn takes_method(methods: &[Method], method: &Method) -> bool {
+    methods.is_empty()
+        || methods.contains(method)
+        || *method == Method::HEAD && methods.contains(&Method::GET)
+}
+
+/// Fills the placeholders of a redirect, in one pass: what is filled in is not looked at again.
+pub(crate) fn location(template: &str, host: &str, uri: &http::Uri) -> String {
+    let mut location = String::with_capacity(template.len() + 64);
+    let mut rest = template;
+    while let Some(start) = rest.find('{') {
+        let Some(length) = rest[start..].find('}') else {
+            break;
+        };
+        location.push_str(&rest[..start]);
+        let placeholder = &rest[start..=start + length];
+        match placeholder {
+            "{host}" => location.push_str(host),
+            "{path}" => location.push_str(uri.path()),
+            "{query}" => location.push_str(uri.query().unwrap_or_default()),
+            "{path_and_query}" => {
+                location.push_str(uri.path_and_query().map_or("/", |path| path.as_str()));
+            }
+            other => location.push_str(other),
+        }
+        rest = &rest[start + length + 1..];
+    }
+    location.push_str(rest);
+    location
+}
+
+/// The path as routes see it: escapes of unreserved characters decoded and dot segments resolved
+/// (RFC 3986 §6.2.2), so that no spelling of a path gets around its route. What is forwarded is
+/// the path as it came.
+pub(crate) fn matching_path(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') && !path.contains("/.") {
+        return Cow::Borrowed(path);
+    }
+    let mut decoded = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        decoded.push_str(&rest[..at]);
+        let escape = rest
+            .get(at + 1..at + 3)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match escape {
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                decoded.push(char::from(byte));
+                rest = &rest[at + 3..];
+            }
+            _ => {
+                decoded.push('%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    decoded.push_str(rest);
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in decoded.split('/').skip(1) {
+        match segment {
+            "." => {}
+            ".." => {
+                segments.pop();
+            }
+            other => segments.push(other),
+        }
+    }
+    let mut resolved = String::with_capacity(decoded.len());
+    for segment in &segments {
+        resolved.push('/');
+        resolved.push_str(segment);
+    }
+    if resolved.is_empty() || decoded.ends_with("/.") || decoded.ends_with("/..") {
+        resolved.push('/');
+    }
+    Cow::Owned(resolved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_takes_itself_and_everything_below() {
+        for (path, takes) in [
+            ("/api", true),
+            ("/api/", true),
+            ("/api/a/b", true),
+            ("/apix", false),
+            ("/", false),
+        ] {
+            assert_eq!(takes_path("/api/*", path), takes, "{path}");
+        }
+        assert!(takes_path("/*", "/anything"));
+        assert!(!takes_path("/api", "/api/"));
+    }
+
+    #[test]
+    fn a_wildcard_host_takes_one_label_or_more() {
+        let patterns = vec!["*.example.com".to_owned()];
+        assert!(takes_host(&patterns, "a.example.com"));
+        assert!(takes_host(&patterns, "a.b.example.com"));
+        assert!(!takes_host(&patterns, "example.com"));
+        assert!(!takes_host(&patterns, "badexample.com"));
+    }
+
+    #[test]
+    fn get_takes_head_too() {
+        assert!(takes_method(&[Method::GET], &Method::HEAD));
+        assert!(!takes_method(&[Method::POST], &Method::HEAD));
+    }
+
+    #[test]
+    fn a_redirect_fills_its_placeholders_once() {
+        let uri = "https://a/x%7Bhost%7D?{path}".parse().unwrap();
+        assert_eq!(
+            location("https://{host}{path_and_query}", "b", &uri),
+            "https://b/x%7Bhost%7D?{path}"
+        );
+    }
+
+    #[test]
+    fn no_spelling_gets_around_a_route() {
+        for (path, seen) in [
+            ("/a/b", "/a/b"),
+            ("/a/../admin", "/admin"),
+            ("/%61dmin", "/admin"),
+            ("/a/%2e%2E/admin", "/admin"),
+            ("/..", "/"),
+            ("/a/.", "/a/"),
+            ("/a%2Fb", "/a%2Fb"),
+            ("/a%", "/a%"),
+            ("/a%zz", "/a%zz"),
+        ] {
+            assert_eq!(matching_path(path), seen, "{path}");
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! The server: built once from a configuration, started, drained.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{BackendConfig, Config, ListenAddress};
+use crate::dispatch::Dispatch;
+use crate::drain::Drain;
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind};
+use crate::handler::{ErasedHandler, Handler};
+use crate::listener::{self, Accepted, Admissions, Bound, Listener};
+use crate::metrics::{Metrics, ServerCounters};
+use crate::pipeline::{Pipeline, PipelineParts};
+use crate::snapshot::Snapshot;
+use crate::upstream::connect::{Connector, SocketConnector};
+use crate::upstream::connections::Upstreams;
+
+/// A load balancer that is not running yet.
+pub struct Server {
+    pub(crate) config: Config,
+    handler: Option<Arc<dyn ErasedHandler>>,
+}
+
+impl Server {
+    /// Makes a server of a whole configuration.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where parts of it contradict each other.
+    pub fn from_config(config: Config) -> Result<Self, Error> {
+        Ok(Self {
+            config,
+            handler: None,
+        })
+    }
+
+    /// Adds a backend to the pool `default`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where there is no such pool or the backend is in it already.
+    pub fn add_backend(&mut self, backend: BackendConfig) -> Result<(), Error> {
+        let pool = self.config.pools.get_mut("default").ok_or_else(|| {
+            Error::new(
+                ErrorKind::Config,
+                "there is no pool `default` to add a backend to",
+            )
+        })?;
+        if pool
+            .backends
+            .iter()
+            .any(|other| other.url == backend.url && other.name == backend.name)
+        {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!(
+                    "backend `{}` is in the pool already; give one of the two a name",
+                    backend.url
+                ),
+            ));
+        }
+        pool.backends.push(backend);
+        Ok(())
+    }
+
+    /// Makes a program's own code the target of every route that names no other.
+    pub fn set_request_handler(&mut self, handler: impl Handler) {
+        self.handler = Some(Arc::new(handler));
+    }
+
+    /// Binds every listener and starts the workers, each a thread of its own.
+    ///
+    /// # Errors
+    /// Whatever keeps it from serving as configured: [`ErrorKind::Config`], [`ErrorKind::Tls`],
+    /// [`ErrorKind::Listen`] or [`ErrorKind::Start`]. Nothing is left running then.
+    #[expect(
+        clippy::unused_async,
+        reason = "what a start waits for may grow; callers write `.await` from the first version on"
+    )]
+    pub async fn start(self) -> Result<Running, Error> {
+        let snapshot = Snapshot::build(&self.config, self.handler.is_some())?;
+        let process = self.config.server.clone();
+        let mut bound = Vec::new();
+        let mut addresses = Vec::new();
+        for (name, config) in &self.config.listeners {
+            let listener = Arc::new(Listener::build(name, config)?);
+            for address in &config.address {
+                let socket = listener::bind(address)?;
+                addresses.push(LocalAddress {
+                    listener: name.clone(),
+                    address: match &socket {
+                        Bound::Tcp(_, address) => ListenAddress::Tcp(*address),
+                        Bound::Unix(_, path) => ListenAddress::Unix(path.clone()),
+                    },
+                    is_tls: listener.is_tls(),
+                });
+                bound.push((socket, Arc::clone(&listener)));
+            }
+        }
+        let threads = process
+            .threads
+            .or_else(|| std::thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get);
+        let max_connections = process
+            .max_connections
+            .map_or_else(default_max_connections, |max| max.get() as usize);
+        let admissions = Admissions::new(
+            max_connections,
+            process.max_handshakes.get() as usize,
+            process.max_connections_per_client.get(),
+            process.trusted_proxies.clone(),
+        );
+        let entropy = Entropy::from_system().map_err(|error| {
+            Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
+        })?;
+        let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
+        let workers = Workers {
+            handle: handle.clone(),
+            handler: self.handler,
+            admissions,
+            connector: Arc::new(SocketConnector),
+            instance: entropy.draw(),
+            entropy: Arc::new(entropy),
+            tracker: TaskTracker::new(),
+        };
+        let tracker = workers.tracker.clone();
+        workers
+            .start(threads, bound)
+            .inspect_err(|_| handle.force())?;
+        Ok(Running {
+            addresses,
+            handle,
+            workers: tracker,
+            delay: process.shutdown_delay,
+            timeout: process.shutdown_timeout,
+        })
+    }
+}
+
+/// 90 % of the descriptors that the process may open.
+fn default_max_connections() -> usize {
+    const FALLBACK: usize = 1024;
+    let limit = std::fs::read_to_string("/proc/self/limits")
+        .ok()
+        .and_then(|limits| {
+            let line = limits
+                .lines()
+                .find(|line| line.starts_with("Max open files"))?;
+            line.split_whitespace().nth(3)?.parse().ok()
+        })
+        .unwrap_or(FALLBACK);
+    limit / 10 * 9
+}
+
+/// What is needed to start the workers.
+struct Workers {
+    handle: Handle,
+    handler: Option<Arc<dyn ErasedHandler>>,
+    admissions: Arc<Admissions>,
+    connector: Arc<dyn Connector>,
+    instance: u64,
+    entropy: Arc<Entropy>,
+    tracker: TaskTracker,
+}
+
+impl Workers {
+    fn start(self, threads: usize, bound: Vec<(Bound, Arc<Listener>)>) -> Result<(), Error> {
+        let mut desks = Vec::with_capacity(threads);
+        let mut queues = Vec::with_capacity(threads);
+        for _worker in 0..threads {
+            let (queue, accepted) = mpsc::unbounded_channel();
+            desks.push(Desk {
+                queue,
+                connections: Arc::new(AtomicUsize::new(0)),
+            });
+            queues.push(accepted);
+        }
+        let desks: Arc<[Desk]> = desks.into();
+        // One thread accepts for all and deals by load: HTTP/2 connections are few and long, and the
+        // kernel's hash would put several heavy ones on one worker.
+        let mut bound = Some(bound);
+        for (number, accepted) in queues.into_iter().enumerate() {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| {
+                    Error::new(ErrorKind::Start, "a worker's runtime cannot be made")
+                        .with_source(error)
+                })?;
+            let pipeline = self.pipeline();
+            let drain = self.handle.inner.drain.clone();
+            let admissions = Arc::clone(&self.admissions);
+            let load = Arc::clone(&desks[number].connections);
+            let acceptors = bound.take().map(|bound| (bound, Arc::clone(&desks)));
+            let token = self.tracker.token();
+            std::thread::Builder::new()
+                .name(format!("lb-worker-{number}"))
+                .spawn(move || {
+                    let _running = token;
+                    runtime.block_on(async move {
+                        if let Some((bound, desks)) = acceptors {
+                            for (socket, listener) in bound {
+                                let desks = Arc::clone(&desks);
+                                tokio::spawn(listener::accept(
+                                    socket,
+                                    listener,
+                                    Arc::clone(&admissions),
+                                    drain.clone(),
+                                    move |accepted| deal(&desks, accepted),
+                                ));
+                            }
+                        }
+                        work(accepted, pipeline, admissions, drain, load).await;
+                    });
+                })
+                .map_err(|error| {
+                    Error::new(ErrorKind::Start, "a worker's thread cannot be started")
+                        .with_source(error)
+                })?;
+        }
+        self.tracker.close();
+        Ok(())
+    }
+
+    fn pipeline(&self) -> Arc<Pipeline> {
+        let upstreams = Arc::new(Upstreams::new(Arc::clone(&self.connector)));
+        self.handle
+            .inner
+            .upstreams
+            .lock()
+            .push(Arc::clone(&upstreams));
+        let dispatch = Dispatch::new(upstreams, Arc::clone(&self.entropy));
+        Arc::new(Pipeline::new(
+            PipelineParts {
+                handle: self.handle.clone(),
+                handler: self.handler.clone(),
+                entropy: Arc::clone(&self.entropy),
+                instance: self.instance,
+            },
+            dispatch,
+        ))
+    }
+}
+
+/// Where a worker gets its connections.
+struct Desk {
+    queue: mpsc::UnboundedSender<Accepted>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// Gives a connection to the worker that has the fewest.
+fn deal(desks: &[Desk], accepted: Accepted) {
+    let Some(desk) = desks
+        .iter()
+        .min_by_key(|desk| desk.connections.load(Ordering::Relaxed))
+    else {
+        return;
+    };
+    desk.connections.fetch_add(1, Ordering::Relaxed);
+    if desk.queue.send(accepted).is_err() {
+        // The worker has ended: the server is being forced down.
+        desk.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A worker: serves the connections it is given until the drain is over.
+pub(crate) async fn work(
+    mut accepted: mpsc::UnboundedReceiver<Accepted>,
+    pipeline: Arc<Pipeline>,
+    admissions: Arc<Admissions>,
+    drain: Drain,
+    load: Arc<AtomicUsize>,
+) {
+    let serve_all = async {
+        while let Some(connection) = accepted.recv().await {
+            let serving = listener::serve(
+                connection,
+                Arc::clone(&pipeline),
+                Arc::clone(&admissions),
+                drain.clone(),
+            );
+            let load = Arc::clone(&load);
+            tokio::spawn(async move {
+                serving.await;
+                load.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        drain.forced().await;
+    };
+    tokio::select! {
+        biased;
+        () = drain.forced() => {}
+        () = serve_all => {}
+    }
+}
+
+/// A server that is listening.
+///
+/// Dropping it ends everything at once; [`Running::shutdown`] drains.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<LocalAddress>,
+    handle: Handle,
+    workers: TaskTracker,
+    delay: std::time::Duration,
+    timeout: std::time::Duration,
+}
+
+/// An address that is listened on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LocalAddress {
+    /// The listener's name.
+    pub listener: String,
+    /// The address, with the port that was taken where 0 was asked for.
+    pub address: ListenAddress,
+    /// Whether TLS is spoken on it.
+    pub is_tls: bool,
+}
+
+impl fmt::Display for LocalAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        match &self.address {
+            ListenAddress::Tcp(address) => write!(formatter, "{scheme}://{address}"),
+            ListenAddress::Unix(path) => write!(formatter, "{scheme}+unix:{}", path.display()),
+        }
+    }
+}
+
+impl Running {
+    /// The first TCP address that is listened on; `0.0.0.0:0` where there are unix sockets only.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addresses
+            .iter()
+            .find_map(|local| match &local.address {
+                ListenAddress::Tcp(address) => Some(*address),
+                ListenAddress::Unix(_) => None,
+            })
+            .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// Every address that is listened on.
+    pub fn local_addrs(&self) -> &[LocalAddress] {
+        &self.addresses
+    }
+
+    /// The way to the running server from anywhere.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until a shutdown is asked for through a [`Handle`], then drains.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ShutdownTimeout`] where exchanges had to be cut off: the deadline passed, or
+    /// [`Handle::force`] was called.
+    pub async fn wait(self) -> Result<(), Error> {
+        let drain = &self.handle.inner.drain;
+        self.handle.inner.requested.cancelled().await;
+        tokio::select! {
+            biased;
+            () = drain.forced() => {}
+            () = tokio::time::sleep(self.delay) => {}
+        }
+        drain.begin();
+        let cut = tokio::select! {
+            biased;
+            () = drain.finished() => None,
+            () = drain.forced() => Some("the shutdown was forced"),
+            () = tokio::time::sleep(self.timeout) => Some("the deadline passed before every exchange had finished"),
+        };
+        drain.force();
+        self.workers.wait().await;
+        cut.map_or(Ok(()), |text| {
+            Err(Error::new(ErrorKind::ShutdownTimeout, text))
+        })
+    }
+
+    /// Drains and returns when the last exchange has finished.
+    ///
+    /// # Errors
+    /// As [`Running::wait`].
+    pub async fn shutdown(self) -> Result<(), Error> {
+        self.handle.shutdown();
+        self.wait().await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.force();
+    }
+}
+
+/// A running server, seen from anywhere. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    inner: Arc<HandleInner>,
+}
+
+#[derive(Debug)]
+struct HandleInner {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    counters: ServerCounters,
+    upstreams: Mutex<Vec<Arc<Upstreams>>>,
+    requested: CancellationToken,
+    drain: Drain,
+}
+
+impl Handle {
+    pub(crate) fn new(snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
+        Self {
+            inner: Arc::new(HandleInner {
+                snapshot,
+                counters: ServerCounters::default(),
+                upstreams: Mutex::default(),
+                requested: CancellationToken::new(),
+                drain: Drain::default(),
+            }),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.inner.snapshot.load_full()
+    }
+
+    pub(crate) fn counters(&self) -> &ServerCounters {
+        &self.inner.counters
+    }
+
+    /// Asks for the shutdown that [`Running::wait`] carries out.
+    pub fn shutdown(&self) {
+        self.inner.requested.cancel();
+    }
+
+    /// Ends everything at once; running exchanges are reset.
+    pub fn force(&self) {
+        self.inner.requested.cancel();
+        self.inner.drain.force();
+    }
+
+    /// Whether the server takes nothing new.
+    pub fn is_draining(&self) -> bool {
+        self.inner.drain.is_draining()
+    }
+
+    /// Reads what was counted since the start.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.counters.read(self.snapshot().backend_metrics())
+    }
+
+    /// Adds a backend to the pool `default` and returns its identity.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where there is no such pool or the backend is in it already,
+    /// [`ErrorKind::Tls`] where it cannot be verified.
+    pub fn add_backend(&self, backend: BackendConfig) -> Result<String, Error> {
+        let snapshot = self.snapshot();
+        let pool = snapshot.pools.get("default").ok_or_else(|| {
+            Error::new(
+                ErrorKind::Config,
+                "there is no pool `default` to add a backend to",
+            )
+        })?;
+        pool.add(&backend).map(|id| id.to_string())
+    }
+
+    /// Takes a backend out of its pool by its identity; what it is answering goes on. Returns
+    /// whether it was there.
+    pub fn remove_backend(&self, id: &str) -> bool {
+        let id = lb_core::BackendId::new(id);
+        let removed = self.snapshot().pools.values().any(|pool| pool.remove(&id));
+        for upstreams in &*self.inner.upstreams.lock() {
+            upstreams.forget(&id);
+        }
+        removed
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Server")
+            .field("config", &self.config)
+            .field("has_handler", &self.handler.is_some())
+            .finish()
+    }
+}

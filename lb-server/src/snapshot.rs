@@ -1,0 +1,262 @@
+//! What is in force: routes and pools, made of a configuration, replaced as one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use http::HeaderValue;
+use lb_core::{Backend, BackendId, Pool, PoolParameters, Weight};
+use parking_lot::{Mutex, RwLock};
+use rustls::pki_types::ServerName;
+
+use crate::clock;
+use crate::config::{
+    BackendAddress, BackendConfig, BackendScheme, BackendUrl, Config, HashConfig,
+    LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol, RouteConfig, TargetConfig,
+};
+use crate::error::{Error, ErrorKind};
+use crate::metrics::{BackendCounters, BackendMetrics};
+use crate::routes::{Route, Target};
+use crate::tls;
+
+/// Everything that an exchange reads of the configuration.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) process: ProcessConfig,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) pools: BTreeMap<String, Arc<PoolEntry>>,
+}
+
+/// A pool in force with where its backends are.
+#[derive(Debug)]
+pub(crate) struct PoolEntry {
+    pub(crate) name: String,
+    pub(crate) balancer: Pool,
+    pub(crate) hash: HashConfig,
+    config: LoadBalancerConfig,
+    targets: RwLock<HashMap<BackendId, Arc<BackendTarget>, RandomState>>,
+    /// Made with the first `https://` backend: reading the authorities once is enough.
+    tls: Mutex<Option<Arc<rustls::ClientConfig>>>,
+}
+
+/// Where a backend is and how it is spoken to.
+#[derive(Debug)]
+pub(crate) struct BackendTarget {
+    pub(crate) id: BackendId,
+    pub(crate) url: BackendUrl,
+    pub(crate) tls: Option<BackendTls>,
+    pub(crate) timeouts: PoolTimeouts,
+    pub(crate) counters: Arc<BackendCounters>,
+}
+
+/// How an `https://` backend is verified.
+#[derive(Debug)]
+pub(crate) struct BackendTls {
+    pub(crate) config: Arc<rustls::ClientConfig>,
+    pub(crate) server_name: ServerName<'static>,
+}
+
+impl Snapshot {
+    /// Builds what a configuration says; `has_handler` tells whether a program answers the routes
+    /// that lead to it.
+    pub(crate) fn build(config: &Config, has_handler: bool) -> Result<Self, Error> {
+        let mut pools = BTreeMap::new();
+        for (name, pool) in &config.pools {
+            pools.insert(name.clone(), Arc::new(PoolEntry::build(name, pool)?));
+        }
+        let mut routes = Vec::with_capacity(config.routes.len());
+        for route in &config.routes {
+            let target = resolve(route, &pools, has_handler)?;
+            routes.push(Route::new(route, target));
+        }
+        Ok(Self {
+            process: config.server.clone(),
+            routes,
+            pools,
+        })
+    }
+
+    /// What was counted of each backend.
+    pub(crate) fn backend_metrics(&self) -> BTreeMap<String, BackendMetrics> {
+        self.pools
+            .values()
+            .flat_map(|pool| pool.metrics())
+            .collect()
+    }
+}
+
+fn resolve(
+    route: &RouteConfig,
+    pools: &BTreeMap<String, Arc<PoolEntry>>,
+    has_handler: bool,
+) -> Result<Target, Error> {
+    let find = |name: &str| {
+        pools.get(name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = pools.keys().map(String::as_str).collect();
+            Error::new(
+                ErrorKind::Config,
+                format!(
+                    "route `{}` leads to pool `{name}`, which does not exist; there are: {}",
+                    route.name,
+                    known.join(", ")
+                ),
+            )
+        })
+    };
+    Ok(match &route.target {
+        TargetConfig::Pool(name) => Target::Pool(find(name)?),
+        TargetConfig::Redirect { to, status } => Target::Redirect {
+            to: to.clone(),
+            status: *status,
+        },
+        TargetConfig::Respond {
+            status,
+            body,
+            content_type,
+        } => Target::Respond {
+            status: *status,
+            body: body.clone().into(),
+            content_type: HeaderValue::try_from(content_type.as_str()).map_err(|error| {
+                Error::new(
+                    ErrorKind::Config,
+                    format!(
+                        "content type `{content_type}` of route `{}` is not a field value",
+                        route.name
+                    ),
+                )
+                .with_source(error)
+            })?,
+        },
+        TargetConfig::Handler if has_handler => Target::Handler(pools.get("default").cloned()),
+        // No handler means exactly the one that forwards.
+        TargetConfig::Handler => Target::Pool(find("default")?),
+    })
+}
+
+impl PoolEntry {
+    fn build(name: &str, config: &LoadBalancerConfig) -> Result<Self, Error> {
+        let parameters =
+            PoolParameters::new(config.algorithm).balance_factor(config.hash.balance_factor);
+        let now = clock::now();
+        let balancer = Pool::new(parameters, Vec::new(), now).map_err(|error| {
+            Error::new(
+                ErrorKind::Config,
+                format!("pool `{name}` cannot be used: {error}"),
+            )
+        })?;
+        let entry = Self {
+            name: name.to_owned(),
+            balancer,
+            hash: config.hash.clone(),
+            config: config.clone(),
+            targets: RwLock::new(HashMap::default()),
+            tls: Mutex::new(None),
+        };
+        for backend in &config.backends {
+            entry.add(backend)?;
+        }
+        Ok(entry)
+    }
+
+    /// Adds a backend while picks go on.
+    pub(crate) fn add(&self, config: &BackendConfig) -> Result<BackendId, Error> {
+        let label = config
+            .name
+            .clone()
+            .unwrap_or_else(|| config.url.to_string());
+        let id = BackendId::new(format!("{}/{label}", self.name));
+        let wrong = |text: String| Error::new(ErrorKind::Config, text);
+        let weight = Weight::try_new(config.weight).map_err(|_out_of_range| {
+            wrong(format!(
+                "weight of backend `{label}` must be 1 to 65,535, got {}",
+                config.weight
+            ))
+        })?;
+        let target = BackendTarget {
+            id: id.clone(),
+            url: config.url.clone(),
+            tls: self.tls_of(config)?,
+            timeouts: self.config.timeouts.clone(),
+            counters: Arc::new(BackendCounters::default()),
+        };
+        let backend = Backend::new(id.clone())
+            .weight(weight)
+            .max_connections(config.max_connections)
+            .backup(config.backup);
+        self.targets.write().insert(id.clone(), Arc::new(target));
+        self.balancer
+            .add(backend, clock::now())
+            .map_err(|error| wrong(format!("pool `{}`: {error}", self.name)))?;
+        Ok(id)
+    }
+
+    /// Takes a backend out; what it is answering goes on.
+    pub(crate) fn remove(&self, id: &BackendId) -> bool {
+        let removed = self.balancer.remove(id);
+        self.targets.write().remove(id);
+        removed
+    }
+
+    pub(crate) fn target(&self, id: &BackendId) -> Option<Arc<BackendTarget>> {
+        self.targets.read().get(id).cloned()
+    }
+
+    fn tls_of(&self, config: &BackendConfig) -> Result<Option<BackendTls>, Error> {
+        if config.url.scheme != BackendScheme::Https {
+            return Ok(None);
+        }
+        let tls = self.client_tls()?;
+        let name = match (
+            &config.server_name,
+            &self.config.tls.server_name,
+            &config.url.address,
+        ) {
+            (Some(name), _, _)
+            | (None, Some(name), _)
+            | (None, None, BackendAddress::Host { host: name, .. }) => name,
+            (None, None, BackendAddress::Unix(_)) => "localhost",
+        };
+        let server_name = ServerName::try_from(name.to_owned()).map_err(|error| {
+            Error::new(
+                ErrorKind::Tls,
+                format!("`{name}` is not a server name to verify"),
+            )
+            .with_source(error)
+        })?;
+        Ok(Some(BackendTls {
+            config: tls,
+            server_name,
+        }))
+    }
+
+    fn client_tls(&self) -> Result<Arc<rustls::ClientConfig>, Error> {
+        let mut made = self.tls.lock();
+        if let Some(config) = &*made {
+            return Ok(Arc::clone(config));
+        }
+        let config = tls::client_config(&self.config.tls, &[Protocol::H2, Protocol::Http11])
+            .map_err(|error| {
+                Error::new(
+                    ErrorKind::Tls,
+                    format!("pool `{}` cannot speak TLS: {error}", self.name),
+                )
+                .with_source(error)
+            })?;
+        *made = Some(Arc::clone(&config));
+        Ok(config)
+    }
+
+    fn metrics(&self) -> Vec<(String, BackendMetrics)> {
+        self.balancer
+            .backends(clock::now())
+            .into_iter()
+            .filter_map(|status| {
+                let target = self.target(&status.backend.id)?;
+                Some((
+                    status.backend.id.to_string(),
+                    target.counters.read(status.in_flight),
+                ))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,409 @@
+//! The connections open to backends, of one worker.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use futures_util::task::noop_waker_ref;
+use h2::client::SendRequest;
+use lb_core::BackendId;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::ConnectError;
+use super::connect::Connector;
+use super::http1;
+use crate::clock;
+use crate::config::BackendScheme;
+use crate::snapshot::BackendTarget;
+use crate::transport::{FrameRole, Transport};
+
+/// Window of a stream from a backend: what a slow client can make us hold of it.
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// Windows of all streams together, so that stalled ones never freeze their siblings.
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// Bytes of an upload buffered for a stream that its backend does not read.
+const SEND_BUFFER: usize = 32 * 1024;
+/// Decoded head of a response.
+const MAX_HEADER_LIST: u32 = 64 * 1024;
+/// Streams assumed until the backend's SETTINGS are there.
+const INITIAL_STREAMS: usize = 100;
+
+/// Every connection to backends that one worker has.
+#[derive(Debug)]
+pub(crate) struct Upstreams {
+    connector: Arc<dyn Connector>,
+    backends: Mutex<HashMap<BackendId, Arc<BackendConnections>, RandomState>>,
+}
+
+/// The connections to one backend.
+#[derive(Debug)]
+struct BackendConnections {
+    target: Arc<BackendTarget>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    http2: Vec<SharedConnection>,
+    /// The newest last: it is the likeliest to be open still.
+    idle: Vec<IdleConnection>,
+    /// What ALPN said last; `None` before the first connection.
+    speaks_http2: Option<bool>,
+    dial: Option<DialResult>,
+    is_reaping: bool,
+}
+
+type DialResult = watch::Receiver<Option<Result<(), ConnectError>>>;
+
+#[derive(Debug)]
+struct SharedConnection {
+    sender: SendRequest<Bytes>,
+    streams: Arc<AtomicUsize>,
+    idle_since: Instant,
+}
+
+struct IdleConnection {
+    connection: http1::Connection<Transport>,
+    since: Instant,
+}
+
+/// A place among the concurrent streams of a connection.
+#[derive(Debug)]
+pub(crate) struct StreamSlot(Arc<AtomicUsize>);
+
+impl StreamSlot {
+    fn take(streams: &Arc<AtomicUsize>) -> Self {
+        streams.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(streams))
+    }
+}
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection with room for one more request.
+pub(crate) enum Checkout {
+    Http1(http1::Connection<Transport>),
+    Http2(SendRequest<Bytes>, StreamSlot),
+}
+
+impl Upstreams {
+    pub(crate) fn new(connector: Arc<dyn Connector>) -> Self {
+        Self {
+            connector,
+            backends: Mutex::new(HashMap::default()),
+        }
+    }
+
+    /// Finds or opens a connection to a backend, within its connect timeout.
+    pub(crate) async fn checkout(
+        &self,
+        target: &Arc<BackendTarget>,
+    ) -> Result<Checkout, ConnectError> {
+        let backend = self.backend(target);
+        if let Some(checkout) = backend.take_open() {
+            return Ok(checkout);
+        }
+        tokio::time::timeout(target.timeouts.connect, backend.open(&self.connector))
+            .await
+            .unwrap_or(Err(ConnectError::Timeout))
+    }
+
+    /// Takes back a connection that can serve another request.
+    pub(crate) fn give_back(
+        &self,
+        target: &Arc<BackendTarget>,
+        connection: http1::Connection<Transport>,
+    ) {
+        let backend = self.backend(target);
+        backend.state.lock().idle.push(IdleConnection {
+            connection,
+            since: clock::now(),
+        });
+        backend.reap_later();
+    }
+
+    /// Closes what is open to backends that a pool no longer has.
+    pub(crate) fn forget(&self, id: &BackendId) {
+        self.backends.lock().remove(id);
+    }
+
+    fn backend(&self, target: &Arc<BackendTarget>) -> Arc<BackendConnections> {
+        let mut backends = self.backends.lock();
+        match backends.get(&target.id) {
+            // The same identity with another address or other TLS is another place.
+            Some(backend) if Arc::ptr_eq(&backend.target, target) => Arc::clone(backend),
+            _ => {
+                let backend = Arc::new(BackendConnections {
+                    target: Arc::clone(target),
+                    state: Mutex::new(State::default()),
+                });
+                backends.insert(target.id.clone(), Arc::clone(&backend));
+                backend
+            }
+        }
+    }
+}
+
+impl BackendConnections {
+    fn take_open(&self) -> Option<Checkout> {
+        let mut cx = Context::from_waker(noop_waker_ref());
+        let mut state = self.state.lock();
+        let now = clock::now();
+        let mut at = 0;
+        while at < state.http2.len() {
+            let shared = &mut state.http2[at];
+            match shared.sender.poll_ready(&mut cx) {
+                Poll::Ready(Err(_closed)) => {
+                    state.http2.swap_remove(at);
+                    continue;
+                }
+                Poll::Ready(Ok(()))
+                    if shared.streams.load(Ordering::Relaxed)
+                        < shared.sender.current_max_send_streams() =>
+                {
+                    shared.idle_since = now;
+                    return Some(Checkout::Http2(
+                        shared.sender.clone(),
+                        StreamSlot::take(&shared.streams),
+                    ));
+                }
+                // Full: the next one, or another is opened.
+                Poll::Ready(Ok(())) | Poll::Pending => at += 1,
+            }
+        }
+        while let Some(mut idle) = state.idle.pop() {
+            if now.duration_since(idle.since) < self.target.timeouts.idle
+                && idle.connection.poll_is_idle(&mut cx)
+            {
+                return Some(Checkout::Http1(idle.connection));
+            }
+        }
+        None
+    }
+
+    async fn open(
+        self: &Arc<Self>,
+        connector: &Arc<dyn Connector>,
+    ) -> Result<Checkout, ConnectError> {
+        loop {
+            let Some(mut dial) = self.join_dial(connector) else {
+                return match self.dial(connector).await? {
+                    Some(connection) => Ok(Checkout::Http1(connection)),
+                    // It speaks HTTP/2 since this very dial.
+                    None => match self.take_open() {
+                        Some(checkout) => Ok(checkout),
+                        None => continue,
+                    },
+                };
+            };
+            match dial.wait_for(Option::is_some).await.as_deref() {
+                Ok(Some(Err(error))) => return Err(error.clone()),
+                Ok(_) => {}
+                // The dial's task was dropped, which only the end of its runtime does.
+                Err(_dropped) => {
+                    let ended = io::Error::from(io::ErrorKind::ConnectionAborted);
+                    return Err(ConnectError::Io(Arc::new(ended)));
+                }
+            }
+            if let Some(checkout) = self.take_open() {
+                return Ok(checkout);
+            }
+        }
+    }
+
+    /// Joins the dial under way, or starts it; `None` where each request needs a connection of its own.
+    fn join_dial(self: &Arc<Self>, connector: &Arc<dyn Connector>) -> Option<DialResult> {
+        let mut state = self.state.lock();
+        let one_each = match self.target.url.scheme {
+            BackendScheme::Http => true,
+            BackendScheme::H2c => false,
+            BackendScheme::Https => state.speaks_http2 == Some(false),
+        };
+        if one_each {
+            return None;
+        }
+        if let Some(dial) = &state.dial {
+            return Some(dial.clone());
+        }
+        let (tell, dial) = watch::channel(None);
+        state.dial = Some(dial.clone());
+        // A task of its own: whoever asked first may leave, the others still wait.
+        tokio::spawn(Arc::clone(self).dial_for_all(Arc::clone(connector), tell));
+        Some(dial)
+    }
+
+    async fn dial_for_all(
+        self: Arc<Self>,
+        connector: Arc<dyn Connector>,
+        tell: watch::Sender<Option<Result<(), ConnectError>>>,
+    ) {
+        let result = tokio::time::timeout(self.target.timeouts.connect, self.dial(&connector))
+            .await
+            .unwrap_or(Err(ConnectError::Timeout));
+        let told = result.map(|connection| {
+            if let Some(connection) = connection {
+                self.state.lock().idle.push(IdleConnection {
+                    connection,
+                    since: clock::now(),
+                });
+            }
+        });
+        self.state.lock().dial = None;
+        tell.send_replace(Some(told));
+        self.reap_later();
+    }
+
+    /// Opens one connection: a shared one joins the others, one for HTTP/1.1 is returned.
+    async fn dial(
+        self: &Arc<Self>,
+        connector: &Arc<dyn Connector>,
+    ) -> Result<Option<http1::Connection<Transport>>, ConnectError> {
+        let io = connector
+            .connect(&self.target.url.address)
+            .await
+            .map_err(socket_error)?;
+        let (transport, http2) = match self.target.url.scheme {
+            BackendScheme::Http => (Transport::plain(io), false),
+            BackendScheme::H2c => (Transport::plain(io), true),
+            BackendScheme::Https => {
+                let Some(tls) = &self.target.tls else {
+                    return Err(ConnectError::Tls(
+                        "no TLS is set up for this backend".into(),
+                    ));
+                };
+                let transport =
+                    Transport::connect(io, Arc::clone(&tls.config), tls.server_name.clone())
+                        .await
+                        .map_err(|error| ConnectError::Tls(error.to_string().into()))?;
+                let http2 = transport.alpn() == Some(b"h2");
+                (transport, http2)
+            }
+        };
+        self.state.lock().speaks_http2 = Some(http2);
+        if !http2 {
+            return Ok(Some(http1::Connection::new(transport)));
+        }
+        self.start_http2(transport).await?;
+        Ok(None)
+    }
+
+    async fn start_http2(self: &Arc<Self>, transport: Transport) -> Result<(), ConnectError> {
+        let flusher = transport.defer_flush(FrameRole::Client);
+        let (sender, mut connection) = h2::client::Builder::new()
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buffer_size(SEND_BUFFER)
+            .max_header_list_size(MAX_HEADER_LIST)
+            .initial_max_send_streams(INITIAL_STREAMS)
+            .max_concurrent_streams(0)
+            .enable_push(false)
+            .handshake::<_, Bytes>(transport)
+            .await
+            .map_err(protocol_error)?;
+        let (ready, settings) = tokio::sync::oneshot::channel();
+        let mut ready = Some(ready);
+        tokio::spawn(async move {
+            // Drives the connection to its end; its streams learn of errors by themselves.
+            let _ended = poll_fn(|cx| {
+                let polled = std::pin::Pin::new(&mut connection).poll(cx);
+                if flusher.frames().settings_seen
+                    && let Some(ready) = ready.take()
+                {
+                    // Whoever dialled may have given up.
+                    let _nobody_waits = ready.send(());
+                }
+                if flusher.frames().flood.is_some() {
+                    return Poll::Ready(Err(io::Error::other("the backend floods")));
+                }
+                match flusher.poll_flush(cx) {
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    _ => polled.map_err(io::Error::other),
+                }
+            })
+            .await;
+        });
+        // How many streams the backend takes is known only from its SETTINGS; what was sent before
+        // could exceed it and wait on this connection while another would have been free.
+        settings.await.map_err(|_ended| {
+            ConnectError::Io(Arc::new(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "the backend closed before its HTTP/2 SETTINGS",
+            )))
+        })?;
+        let streams = Arc::new(AtomicUsize::new(0));
+        self.state.lock().http2.push(SharedConnection {
+            sender,
+            streams,
+            idle_since: clock::now(),
+        });
+        Ok(())
+    }
+
+    /// Sees to it that unused connections are closed; the task ends with the last of them.
+    fn reap_later(self: &Arc<Self>) {
+        let idle = self.target.timeouts.idle;
+        {
+            let mut state = self.state.lock();
+            if state.is_reaping || state.idle.is_empty() && state.http2.is_empty() {
+                return;
+            }
+            state.is_reaping = true;
+        }
+        let weak = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                // A tenth late at most.
+                tokio::time::sleep((idle / 10).max(Duration::from_millis(10))).await;
+                let Some(backend) = weak.upgrade() else {
+                    return;
+                };
+                let mut state = backend.state.lock();
+                let now = clock::now();
+                state
+                    .idle
+                    .retain(|kept| now.duration_since(kept.since) < idle);
+                state.http2.retain_mut(|shared| {
+                    if shared.streams.load(Ordering::Relaxed) > 0 {
+                        shared.idle_since = now;
+                    }
+                    now.duration_since(shared.idle_since) < idle
+                });
+                if state.idle.is_empty() && state.http2.is_empty() {
+                    state.is_reaping = false;
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for IdleConnection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("IdleConnection")
+            .field("since", &self.since)
+            .finish_non_exhaustive()
+    }
+}
+
+fn socket_error(error: io::Error) -> ConnectError {
+    match error.kind() {
+        io::ErrorKind::TimedOut => ConnectError::Timeout,
+        _ => ConnectError::Io(Arc::new(error)),
+    }
+}
+
+fn protocol_error(error: h2::Error) -> ConnectError {
+    ConnectError::Io(Arc::new(io::Error::other(error)))
+}

@@ -1,0 +1,123 @@
+//! The body of a backend's response, with everything that must live until its last byte.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Frame;
+use lb_core::{Outcome, Picked};
+
+use super::connections::Upstreams;
+use super::{Attempt, UpstreamError};
+use crate::body::BodyError;
+use crate::clock;
+use crate::snapshot::BackendTarget;
+
+/// The rest of an exchange with a backend after its response head.
+///
+/// Dropping it early resets the stream (or closes the connection, under HTTP/1.1) and ends the
+/// in-flight count.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    /// `None` after the end.
+    running: Option<Running>,
+    upstreams: Arc<Upstreams>,
+    target: Arc<BackendTarget>,
+    length: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Running {
+    attempt: Attempt,
+    picked: Picked,
+}
+
+impl ResponseBody {
+    pub(crate) fn new(
+        attempt: Attempt,
+        picked: Picked,
+        upstreams: Arc<Upstreams>,
+        target: Arc<BackendTarget>,
+        length: Option<u64>,
+    ) -> Self {
+        let ended = attempt.is_end_stream();
+        let mut body = Self {
+            running: Some(Running { attempt, picked }),
+            upstreams,
+            target,
+            length,
+        };
+        if ended {
+            body.end();
+        }
+        body
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(running) = &mut self.running else {
+            return Poll::Ready(None);
+        };
+        match std::task::ready!(running.attempt.poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                if running.attempt.is_end_stream() {
+                    self.end();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            None => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                let error = match error {
+                    UpstreamError::RequestBody(error) => error,
+                    error => {
+                        self.fail();
+                        BodyError::Incomplete(error.to_string().into())
+                    }
+                };
+                self.running = None;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(running) = &mut self.running {
+            running.attempt.drive(cx);
+        }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.running.is_none()
+    }
+
+    /// The length that the response's head told.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    fn end(&mut self) {
+        let Some(Running { attempt, picked }) = self.running.take() else {
+            return;
+        };
+        // The outcome was told with the response head.
+        drop(picked);
+        if let Attempt::Http1(exchange) = attempt
+            && let Some(connection) = exchange.into_connection()
+        {
+            self.upstreams.give_back(&self.target, connection);
+        }
+    }
+
+    fn fail(&mut self) {
+        if let Some(Running { picked, .. }) = self.running.take() {
+            let now = clock::now();
+            let latency = now.saturating_duration_since(picked.started());
+            picked.finish(Outcome::Failure { latency }, now);
+        }
+    }
+}

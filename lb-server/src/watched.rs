@@ -1,0 +1,108 @@
+//! A request body under the clock: a client that stops sending, or drips, loses its stream.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::time::Sleep;
+
+use crate::body::{Body, BodyError};
+use crate::clock;
+
+/// What a client has to send, or take, while it is waited for.
+pub(crate) const MIN_BYTES_PER_SECOND: u64 = 256;
+/// How long it may be slower than that.
+pub(crate) const MIN_RATE_AFTER: Duration = Duration::from_secs(10);
+
+/// Watches the time that is spent waiting for the client, and no other.
+pub(crate) struct Watched {
+    body: Body,
+    idle: Duration,
+    timer: Pin<Box<Sleep>>,
+    waiting_since: Option<Instant>,
+    waited: Duration,
+    bytes: u64,
+    /// Set with the response head: from there on both may take their time.
+    has_response: Arc<AtomicBool>,
+}
+
+impl Watched {
+    pub(crate) fn new(body: Body, idle: Duration, has_response: Arc<AtomicBool>) -> Self {
+        let timer = Box::pin(tokio::time::sleep(idle.min(MIN_RATE_AFTER)));
+        Self {
+            body,
+            idle,
+            timer,
+            waiting_since: None,
+            waited: Duration::ZERO,
+            bytes: 0,
+            has_response,
+        }
+    }
+
+    /// Checks what has been waited for; the timer is set to the next moment at which it may be too much.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        let now = clock::now();
+        let since = *self.waiting_since.get_or_insert_with(|| now);
+        loop {
+            let waiting = now.duration_since(since);
+            if waiting >= self.idle {
+                return Poll::Ready(self.idle);
+            }
+            let mut next = since + self.idle;
+            if !self.has_response.load(Ordering::Relaxed) {
+                let waited = self.waited + waiting;
+                let owed = Duration::from_secs(self.bytes / MIN_BYTES_PER_SECOND) + MIN_RATE_AFTER;
+                if waited >= owed {
+                    return Poll::Ready(MIN_RATE_AFTER);
+                }
+                next = next.min(now + (owed - waited));
+            }
+            let next = tokio::time::Instant::from_std(next);
+            if self.timer.deadline() != next {
+                self.timer.as_mut().reset(next);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match this.body.poll_frame(cx) {
+            Poll::Ready(frame) => {
+                if let Some(since) = this.waiting_since.take() {
+                    this.waited += clock::now().saturating_duration_since(since);
+                }
+                if let Some(Ok(frame)) = &frame {
+                    this.bytes += frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
+                }
+                Poll::Ready(frame)
+            }
+            Poll::Pending => this
+                .poll_overdue(cx)
+                .map(|idle| Some(Err(BodyError::Idle(idle)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        http_body::Body::size_hint(&self.body)
+    }
+}
