@@ -1,6 +1,5 @@
 //! `consistent-hashing`.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -42,7 +41,7 @@ use crate::roster::Roster;
 /// jumps of arXiv 1908.08762 instead of the next cell, so that what one backend sheds does not pile up on one other.
 #[derive(Debug, Clone)]
 pub struct ConsistentHashing {
-    table: Option<Arc<Maglev>>,
+    table: Option<Maglev>,
     seed: u64,
     /// In millionths.
     balance_factor: Option<u64>,
@@ -56,7 +55,7 @@ impl ConsistentHashing {
     /// weights in the same order. Beyond 65,535 backends nothing is picked.
     pub fn new(roster: &Roster) -> Self {
         Self {
-            table: Maglev::of(roster).map(Arc::new),
+            table: Maglev::of(roster),
             seed: 0,
             balance_factor: None,
         }
@@ -93,6 +92,7 @@ impl ConsistentHashing {
         }
     }
 
+    #[inline]
     fn hash(&self, hint: &PickHint<'_>) -> u64 {
         mix(hint.key.unwrap_or(hint.random) ^ self.seed)
     }
@@ -105,7 +105,7 @@ impl ConsistentHashing {
         hint: &PickHint<'_>,
         mut takes: impl FnMut(usize) -> bool,
     ) -> Option<(usize, u32)> {
-        let table = self.table.as_deref()?;
+        let table = self.table.as_ref()?;
         let first = self.hash(hint);
         let mut hash = first;
         for choice in 0..CHOICES_MAX {
@@ -118,8 +118,8 @@ impl ConsistentHashing {
         rendezvous(roster, first, takes).map(|index| (index, CHOICES_MAX))
     }
 
-    /// The choice within the bound, else the choice without regard to it.
-    #[inline]
+    /// The choice within the bound, else the choice without regard to it. Out of line, since the key's owner mostly is it.
+    #[inline(never)]
     fn place(&self, roster: &Roster, hint: &PickHint<'_>) -> Option<(usize, u32)> {
         if self.balance_factor.is_some() {
             let within = |index| roster.is_usable(index, hint) && self.has_room(roster, index);
@@ -159,6 +159,10 @@ fn rendezvous(roster: &Roster, hash: u64, mut takes: impl FnMut(usize) -> bool) 
 impl Strategy for ConsistentHashing {
     #[inline]
     fn pick(&self, roster: &Roster, hint: &PickHint<'_>, _now: Instant) -> Option<usize> {
+        let owner = self.table.as_ref()?.owner(self.hash(hint));
+        if self.balance_factor.is_none() && roster.is_usable(owner, hint) {
+            return Some(owner);
+        }
         self.place(roster, hint).map(|(index, _)| index)
     }
 
@@ -179,7 +183,7 @@ impl Strategy for ConsistentHashing {
             found.map(|(index, _)| index),
             "the owner of the key's cell, else the key's next choice; the score is the percentage of cells",
         );
-        let Some(table) = self.table.as_deref() else {
+        let Some(table) = self.table.as_ref() else {
             return reasoning;
         };
         let (size, shares) = table.shares(roster.len());

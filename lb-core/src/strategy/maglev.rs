@@ -1,5 +1,7 @@
 //! The placement table of the hashing strategies.
 
+use std::sync::Arc;
+
 use crate::hash::{identity, reduce};
 use crate::roster::Roster;
 
@@ -16,9 +18,9 @@ use crate::roster::Roster;
 ///
 /// # References
 /// Eisenbud et al., "Maglev: a fast and reliable software network load balancer" (NSDI 2016), §3.4.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Maglev {
-    cells: Box<[u16]>,
+    cells: Arc<[u16]>,
 }
 
 /// Primes below powers of four. Each step moves nearly all keys when a pool outgrows it, hence few and far between.
@@ -46,12 +48,14 @@ impl Maglev {
             .iter()
             .map(|&index| Walk::of(roster.id(usize::from(index)).as_str(), size))
             .collect();
-        let mut cells = vec![FREE; size].into_boxed_slice();
+        let mut cells = vec![FREE; size];
         for turn in turns(&quotas(&weights, size)) {
             let cell = walks[usize::from(turn)].next_free(&cells);
             cells[cell] = sorted[usize::from(turn)];
         }
-        Some(Self { cells })
+        Some(Self {
+            cells: cells.into(),
+        })
     }
 
     /// The owner of a well-mixed hash.
@@ -74,7 +78,7 @@ impl Maglev {
     /// How many cells there are, and how many each of `count` backends owns.
     pub(crate) fn shares(&self, count: usize) -> (usize, Vec<u32>) {
         let mut shares = vec![0; count];
-        for &owner in &self.cells {
+        for &owner in self.cells.iter() {
             shares[usize::from(owner)] += 1;
         }
         (self.cells.len(), shares)
