@@ -10,7 +10,7 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 }
 
 fn hexadecimal(text: &str) -> u64 {
-    u64::from_str_radix(text, 16).unwrap()
+    u64::from_str_radix(text, 16).expect("a hexadecimal number")
 }
 
 #[expect(

@@ -119,13 +119,20 @@ impl Tier {
         if self.roster.eligible().is_empty() {
             return None;
         }
-        let mut hint = self.seeded(hint);
+        let hint = self.seeded(hint);
+        let mut lost = None;
         for _ in 0..RACES_MAX {
             let index = self.strategy.pick(&self.roster, &hint, now)?;
-            if let Some(picked) = self.take(index, self.strategy.bound(&self.roster, index), now) {
+            // A backend that is picked again was not lost to another thread: it is beyond its bound and still the best.
+            let bound = if lost == Some(index) {
+                u32::MAX
+            } else {
+                self.strategy.bound(&self.roster, index)
+            };
+            if let Some(picked) = self.take(index, bound, now) {
                 return Some(picked);
             }
-            hint.random = mix(hint.random);
+            lost = Some(index);
         }
         self.take_any(&hint, now)
     }
