@@ -136,7 +136,7 @@ pub(crate) fn add_to(entries: &mut Vec<Entry>, size: usize) {
     ));
 }
 
-/// The strategy alone, with the hash of an 8-byte key.
+/// The strategy alone, with the hash of an 8-byte key if it uses one.
 fn add_strategy(
     entries: &mut Vec<Entry>,
     name: &'static str,
@@ -145,16 +145,21 @@ fn add_strategy(
 ) {
     // Later than all estimates, so that they have to decay.
     let (roster, now) = (Rc::clone(roster), Instant::now() + Duration::from_secs(5));
-    let keyed = ["ip-hash", "consistent-hashing"].contains(&name);
-    entries.push(Entry::new(name, roster.len(), move |count| {
-        let mut random = 88_172_645_463_325_252;
-        for _ in 0..count {
-            let random = next(&mut random);
-            let mut hint = PickHint::new(random);
-            if keyed {
-                hint = hint.key(hash::key(&random.to_le_bytes()));
+    let size = roster.len();
+    if ["ip-hash", "consistent-hashing"].contains(&name) {
+        entries.push(Entry::new(name, size, move |count| {
+            let mut random = 88_172_645_463_325_252;
+            for _ in 0..count {
+                let key = hash::key(&next(&mut random).to_le_bytes());
+                black_box(strategy.pick(&roster, &PickHint::new(0).key(key), now));
             }
-            black_box(strategy.pick(&roster, &hint, now));
-        }
-    }));
+        }));
+    } else {
+        entries.push(Entry::new(name, size, move |count| {
+            let mut random = 88_172_645_463_325_252;
+            for _ in 0..count {
+                black_box(strategy.pick(&roster, &PickHint::new(next(&mut random)), now));
+            }
+        }));
+    }
 }

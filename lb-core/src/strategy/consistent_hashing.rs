@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::maglev::Maglev;
 use super::{PickHint, Reasoning, Strategy};
-use crate::hash::{STEP, identity, mix};
+use crate::hash::{STEP, fold, identity, mix};
 use crate::roster::Roster;
 
 /// Picks the same backend for the same key, and keeps it when other backends come, go or fail.
@@ -23,7 +23,6 @@ use crate::roster::Roster;
 /// ```
 /// use lb_core::{Backend, ConsistentHashing, PickHint, Roster, Strategy, hash};
 ///
-/// # #[expect(clippy::disallowed_methods, reason = "the caller reads the clock")]
 /// let now = std::time::Instant::now();
 /// let roster = Roster::new(&["a", "b", "c"].map(Backend::new), now);
 /// let strategy = ConsistentHashing::new(&roster);
@@ -33,7 +32,7 @@ use crate::roster::Roster;
 ///
 /// # Complexity
 /// O(1): one look into the table, plus one for each choice in a row that is not usable. After 32 of them, when most of
-/// the roster is down, all that are left are compared by rendezvous hashing in O(n). 128 KiB up to 655 backends, 512 KiB
+/// the roster is down, all that are left are compared by rendezvous hashing in O(n). 128 KiB up to 160 backends, 512 KiB
 /// up to 2,621, 2 MiB up to 10,485. No lock.
 ///
 /// # References
@@ -54,8 +53,14 @@ impl ConsistentHashing {
     /// Builds the table for a roster. The strategy is to be used with this roster, or with one of the same backends and
     /// weights in the same order. Beyond 65,535 backends nothing is picked.
     pub fn new(roster: &Roster) -> Self {
+        Self::with_room(roster, 0)
+    }
+
+    /// As [`ConsistentHashing::new`], with a table as large as for `expected` backends, so that a roster which grows up to
+    /// there never outgrows its table, which would move nearly all keys at once.
+    pub fn with_room(roster: &Roster, expected: usize) -> Self {
         Self {
-            table: Maglev::of(roster),
+            table: Maglev::of(roster, expected),
             seed: 0,
             balance_factor: None,
         }
@@ -94,7 +99,7 @@ impl ConsistentHashing {
 
     #[inline]
     fn hash(&self, hint: &PickHint<'_>) -> u64 {
-        mix(hint.key.unwrap_or(hint.random) ^ self.seed)
+        fold(hint.key.unwrap_or(hint.random) ^ self.seed)
     }
 
     /// Walks the choices of a key and tells `visit` of each one, in order, until it takes one.

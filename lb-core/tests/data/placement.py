@@ -7,14 +7,12 @@ import xxhash
 
 HERE = pathlib.Path(__file__).parent
 MASK = 2**64 - 1
-SIZES = [65_537, 262_139, 1_048_573, 4_194_301, 16_777_213]
+SIZES = [(160, 65_537), (2_621, 262_139), (10_485, 1_048_573), (41_943, 4_194_301), (65_535, 16_777_213)]
 
 
-def mix(value):
-    """The finaliser of SplitMix64."""
-    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & MASK
-    value = (value ^ value >> 27) * 0x94D049BB133111EB & MASK
-    return value ^ value >> 31
+def fold(value):
+    product = (value ^ 0xA0761D6478BD642F) * 0xE7037ED1A0B428DB
+    return product >> 64 ^ product & MASK
 
 
 def quotas(weights, size):
@@ -36,7 +34,7 @@ def quotas(weights, size):
 def table(backends):
     """The owner of each cell, by name."""
     backends = sorted(backends, key=lambda backend: backend[0].encode())
-    size = next(size for size in SIZES if size >= 100 * len(backends))
+    size = next(size for most, size in SIZES if len(backends) <= most)
     given = quotas([weight for _, weight in backends], size)
     rounds = max(given)
     turns = sorted(
@@ -53,7 +51,7 @@ def table(backends):
 
 
 def owner(cells, key, seed):
-    return cells[mix(key ^ seed) * len(cells) >> 64]
+    return cells[fold(key ^ seed) * len(cells) >> 64]
 
 
 def write(name, rows):
