@@ -72,6 +72,18 @@ pub(crate) const fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
+/// Spreads each bit of `value` over the high bits with one multiplication, which is all that a hashed key needs and
+/// enough for numbers that count up in any step: both halves of the product are folded into one.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "takes the two halves of the product"
+)]
+pub(crate) const fn fold(value: u64) -> u64 {
+    let product = (value ^ 0xa076_1d64_78bd_642f) as u128 * 0xe703_7ed1_a0b4_28db;
+    (product >> 64) as u64 ^ product as u64
+}
+
 /// Maps a well-mixed value to `0..bound` without a division: the high half of the product.
 #[inline]
 #[expect(

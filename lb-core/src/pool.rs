@@ -37,7 +37,6 @@ use tier::{Published, Tier};
 /// use std::time::Duration;
 /// use lb_core::{Algorithm, Backend, Outcome, Pick, PickHint, Pool, PoolParameters};
 ///
-/// # #[expect(clippy::disallowed_methods, reason = "the caller reads the clock")]
 /// let now = std::time::Instant::now();
 /// let pool = Pool::new(PoolParameters::new(Algorithm::RoundRobin), vec![Backend::new("a"), Backend::new("b")], now)?;
 /// let Pick::Picked(picked) = pool.pick(&PickHint::new(0), now) else { unreachable!() };

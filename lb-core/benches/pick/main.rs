@@ -46,16 +46,16 @@ fn main() {
         );
     };
     let at = |name: &str, size| medians.of(name, size);
-    let hash = "consistent-hashing";
+    let (bytes, number) = ("consistent-hashing", "consistent-hashing, u64 key");
     ratio(
-        "consistent-hashing ÷ pingora-ketama, pick at 100",
+        "consistent-hashing ÷ pingora-ketama, 8 bytes, at 100",
         0.2,
-        at(hash, 100) / at("pingora-ketama", 100),
+        at(bytes, 100) / at("pingora-ketama", 100),
     );
     ratio(
-        "consistent-hashing ÷ maglev crate, pick at 100",
+        "consistent-hashing ÷ maglev crate, u64 key, at 100",
         0.3,
-        at(hash, 100) / at("maglev crate", 100),
+        at(number, 100) / at("maglev crate", 100),
     );
     ratio("busiest ÷ mean at 100", 1.03, quality.ours[1].busiest);
     for (placement, size) in quality.ours.iter().zip(quality::SIZES) {
@@ -70,20 +70,35 @@ fn main() {
         0.1,
         quality.ours[2].build_micros / quality.maglev[2].build_micros,
     );
+    let (pending, ewma) = ("tower Balance PendingRequests", "tower Balance PeakEwma");
     for size in [100, 1_000] {
-        let text = format!("two choices with guard ÷ tower Balance of PendingRequests at {size}");
-        ratio(
-            &text,
-            0.1,
-            at("two choices and guard, in flight", size)
-                / at("tower Balance PendingRequests", size),
-        );
-        let text =
-            format!("two choices with guard, sample, clock ÷ tower Balance of PeakEwma at {size}");
-        ratio(
-            &text,
-            0.1,
-            at("two choices and guard, latency, clock", size) / at("tower Balance PeakEwma", size),
-        );
+        for (text, ours, theirs) in [
+            (
+                "least-connections ÷ tower Balance of PendingRequests",
+                "least-connections",
+                pending,
+            ),
+            (
+                "the same with the pool and its guard",
+                "pool, guard: least-connections",
+                pending,
+            ),
+            (
+                "least-response-time ÷ tower Balance of PeakEwma",
+                "least-response-time",
+                ewma,
+            ),
+            (
+                "the same with the pool, its guard and a sample",
+                "pool, guard, sample: least-response-time",
+                ewma,
+            ),
+        ] {
+            ratio(
+                &format!("{text}, at {size}"),
+                0.1,
+                at(ours, size) / at(theirs, size),
+            );
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-pub(crate) const ROUNDS: usize = 31;
+pub(crate) const ROUNDS: usize = 101;
 /// How long one entry runs in one round.
 const ROUND_NANOS: f64 = 1_000_000.0;
 

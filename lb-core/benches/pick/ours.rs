@@ -62,6 +62,18 @@ pub(crate) fn add_to(entries: &mut Vec<Entry>, size: usize) {
         &even,
         ConsistentHashing::new(&even),
     );
+    // As the maglev crate is used: a number is the key, and only the pick mixes it.
+    let (strategy, roster) = (ConsistentHashing::new(&even), Rc::clone(&even));
+    entries.push(Entry::new(
+        "consistent-hashing, u64 key",
+        size,
+        move |count| {
+            let mut random = 88_172_645_463_325_252;
+            for _ in 0..count {
+                black_box(strategy.pick(&roster, &PickHint::new(0).key(next(&mut random)), now));
+            }
+        },
+    ));
     for (name, algorithm) in [
         ("pool: round-robin", Algorithm::RoundRobin),
         ("pool: least-connections", Algorithm::LeastConnections),
@@ -85,56 +97,46 @@ pub(crate) fn add_to(entries: &mut Vec<Entry>, size: usize) {
             }
         }));
     }
-    // The same work that tower's Balance does for a call: pick, count in, count out, and for PeakEwma the clock twice
-    // and a sample.
-    if size > 64 {
-        let pool = Pool::new(
-            PoolParameters::new(Algorithm::LeastConnections),
-            backends(size),
-            now,
-        );
-        let pool = pool.expect("the parameters are right");
-        entries.push(Entry::new(
-            "two choices and guard, in flight",
-            size,
-            move |count| {
-                let mut random = 88_172_645_463_325_252;
-                for _ in 0..count {
-                    black_box(pool.pick(&PickHint::new(next(&mut random)), now).picked());
-                }
-            },
-        ));
-        let pool = Pool::new(
-            PoolParameters::new(Algorithm::LeastResponseTime),
-            backends(size),
-            now,
-        );
-        let pool = pool.expect("the parameters are right");
-        entries.push(Entry::new(
-            "two choices and guard, latency, clock",
-            size,
-            move |count| {
-                let mut random = 88_172_645_463_325_252;
-                for _ in 0..count {
-                    let Pick::Picked(picked) =
-                        pool.pick(&PickHint::new(next(&mut random)), Instant::now())
-                    else {
-                        continue;
-                    };
-                    let (started, now) = (picked.started(), Instant::now());
-                    picked.finish(
-                        Outcome::Success {
-                            latency: now - started,
-                        },
-                        now,
-                    );
-                }
-            },
-        ));
-    }
+    // The work around a call that tower's Balance does as well: count in, take a sample, count out.
+    let pool = Pool::new(
+        PoolParameters::new(Algorithm::LeastConnections),
+        backends(size),
+        now,
+    )
+    .expect("they are right");
+    entries.push(Entry::new(
+        "pool, guard: least-connections",
+        size,
+        move |count| {
+            let mut random = 88_172_645_463_325_252;
+            for _ in 0..count {
+                black_box(pool.pick(&PickHint::new(next(&mut random)), now).picked());
+            }
+        },
+    ));
+    let pool = Pool::new(
+        PoolParameters::new(Algorithm::LeastResponseTime),
+        backends(size),
+        now,
+    )
+    .expect("they are right");
+    entries.push(Entry::new(
+        "pool, guard, sample: least-response-time",
+        size,
+        move |count| {
+            let mut random = 88_172_645_463_325_252;
+            let latency = Duration::from_millis(5);
+            for _ in 0..count {
+                let Pick::Picked(picked) = pool.pick(&PickHint::new(next(&mut random)), now) else {
+                    continue;
+                };
+                picked.finish(Outcome::Success { latency }, now + latency);
+            }
+        },
+    ));
 }
 
-/// The strategy alone, with the hash of an 8-byte key.
+/// The strategy alone, with the hash of an 8-byte key if it uses one.
 fn add_strategy(
     entries: &mut Vec<Entry>,
     name: &'static str,
@@ -143,16 +145,21 @@ fn add_strategy(
 ) {
     // Later than all estimates, so that they have to decay.
     let (roster, now) = (Rc::clone(roster), Instant::now() + Duration::from_secs(5));
-    let keyed = ["ip-hash", "consistent-hashing"].contains(&name);
-    entries.push(Entry::new(name, roster.len(), move |count| {
-        let mut random = 88_172_645_463_325_252;
-        for _ in 0..count {
-            let random = next(&mut random);
-            let mut hint = PickHint::new(random);
-            if keyed {
-                hint = hint.key(hash::key(&random.to_le_bytes()));
+    let size = roster.len();
+    if ["ip-hash", "consistent-hashing"].contains(&name) {
+        entries.push(Entry::new(name, size, move |count| {
+            let mut random = 88_172_645_463_325_252;
+            for _ in 0..count {
+                let key = hash::key(&next(&mut random).to_le_bytes());
+                black_box(strategy.pick(&roster, &PickHint::new(0).key(key), now));
             }
-            black_box(strategy.pick(&roster, &hint, now));
-        }
-    }));
+        }));
+    } else {
+        entries.push(Entry::new(name, size, move |count| {
+            let mut random = 88_172_645_463_325_252;
+            for _ in 0..count {
+                black_box(strategy.pick(&roster, &PickHint::new(next(&mut random)), now));
+            }
+        }));
+    }
 }

@@ -99,7 +99,9 @@ fn placement<P: Fn(u64) -> Option<usize>>(
     let before = build(None);
     let mut counts = vec![0_u32; size];
     for key in 0..10_000_000 {
-        before(key).map(|owner| counts[owner] += 1);
+        if let Some(owner) = before(key) {
+            counts[owner] += 1;
+        }
     }
     let busiest = f64::from(counts.into_iter().max().unwrap_or(0)) * size as f64 / 1e7;
 

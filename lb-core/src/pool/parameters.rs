@@ -17,6 +17,11 @@ pub struct PoolParameters {
     /// Mixed into keys and random bits; default 0. Instances that shall place keys alike need the same seed. A secret
     /// one keeps clients from making up keys that all lead to one backend.
     pub seed: u64,
+    /// How many backends the pool may grow to, for `consistent-hashing` and `ip-hash`; default 0, as many as there are.
+    /// The placement table is sized for 160, 2,621, 10,485, 41,943 or 65,535 backends, with 128 KiB to 32 MiB, and growing
+    /// past one of these numbers moves nearly all keys once. A larger number takes the larger table from the start.
+    /// Instances that shall place keys alike need the same.
+    pub expected_backends: usize,
     /// How `least-response-time` estimates latencies.
     pub latency: LatencyParameters,
 }
@@ -41,6 +46,13 @@ impl PoolParameters {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Sets [`PoolParameters::expected_backends`].
+    #[must_use]
+    pub fn expected_backends(mut self, expected: usize) -> Self {
+        self.expected_backends = expected;
         self
     }
 

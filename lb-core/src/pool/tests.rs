@@ -589,3 +589,25 @@ b2            1          0       0.000  draining
 b3            1          0       0.000  backup"
     );
 }
+
+#[test]
+fn a_pool_with_room_grows_without_moving_its_keys() {
+    let now = now();
+    let owners = |parameters: &PoolParameters, size| -> Vec<BackendId> {
+        let pool = Pool::new(parameters.clone(), backends(&vec![1; size]), now).unwrap();
+        (0..2000)
+            .map(|n| pick(&pool, n, now).id().clone())
+            .collect()
+    };
+    let moved = |parameters: &PoolParameters| {
+        let (before, after) = (owners(parameters, 160), owners(parameters, 161));
+        before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before != after)
+            .count()
+    };
+    let parameters = PoolParameters::new(Algorithm::ConsistentHashing);
+    assert!(moved(&parameters) > 1900);
+    assert!(moved(&parameters.expected_backends(200)) < 50);
+}

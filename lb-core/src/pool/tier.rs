@@ -33,6 +33,8 @@ pub(super) struct Tier {
     pub(super) roster: Roster,
     pub(super) strategy: AnyStrategy,
     seed: u64,
+    /// For how many backends the table was made.
+    expected: usize,
 }
 
 /// One of the six. An enum and not a boxed trait, so that a pick can be inlined.
@@ -111,6 +113,7 @@ impl Tier {
             roster,
             strategy,
             seed: mix(parameters.seed),
+            expected: parameters.expected_backends,
         }
     }
 
@@ -119,13 +122,20 @@ impl Tier {
         if self.roster.eligible().is_empty() {
             return None;
         }
-        let mut hint = self.seeded(hint);
+        let hint = self.seeded(hint);
+        let mut lost = None;
         for _ in 0..RACES_MAX {
             let index = self.strategy.pick(&self.roster, &hint, now)?;
-            if let Some(picked) = self.take(index, self.strategy.bound(&self.roster, index), now) {
+            // A backend that is picked again was not lost to another thread: it is beyond its bound and still the best.
+            let bound = if lost == Some(index) {
+                u32::MAX
+            } else {
+                self.strategy.bound(&self.roster, index)
+            };
+            if let Some(picked) = self.take(index, bound, now) {
                 return Some(picked);
             }
-            hint.random = mix(hint.random);
+            lost = Some(index);
         }
         self.take_any(&hint, now)
     }
@@ -197,20 +207,22 @@ fn placement(
     previous: Option<&Tier>,
 ) -> ConsistentHashing {
     let kept = previous.filter(|previous| {
+        let is_as_large = previous.expected == parameters.expected_backends;
         let known = previous
             .roster
             .members()
             .iter()
             .map(|member| (member.state.id(), member.weight));
-        known.eq(roster
-            .members()
-            .iter()
-            .map(|member| (member.state.id(), member.weight)))
+        is_as_large
+            && known.eq(roster
+                .members()
+                .iter()
+                .map(|member| (member.state.id(), member.weight)))
     });
     let placement = match kept.map(|previous| &previous.strategy) {
         Some(AnyStrategy::ConsistentHashing(before)) => ConsistentHashing::with_table_of(before),
         Some(AnyStrategy::IpHash(before)) => ConsistentHashing::with_table_of(&before.placement),
-        _ => ConsistentHashing::new(roster),
+        _ => ConsistentHashing::with_room(roster, parameters.expected_backends),
     };
     placement
         .seed(parameters.seed)

@@ -1,12 +1,11 @@
 //! `consistent-hashing`.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::maglev::Maglev;
 use super::{PickHint, Reasoning, Strategy};
-use crate::hash::{STEP, identity, mix};
+use crate::hash::{STEP, fold, identity, mix};
 use crate::roster::Roster;
 
 /// Picks the same backend for the same key, and keeps it when other backends come, go or fail.
@@ -24,7 +23,6 @@ use crate::roster::Roster;
 /// ```
 /// use lb_core::{Backend, ConsistentHashing, PickHint, Roster, Strategy, hash};
 ///
-/// # #[expect(clippy::disallowed_methods, reason = "the caller reads the clock")]
 /// let now = std::time::Instant::now();
 /// let roster = Roster::new(&["a", "b", "c"].map(Backend::new), now);
 /// let strategy = ConsistentHashing::new(&roster);
@@ -34,7 +32,7 @@ use crate::roster::Roster;
 ///
 /// # Complexity
 /// O(1): one look into the table, plus one for each choice in a row that is not usable. After 32 of them, when most of
-/// the roster is down, all that are left are compared by rendezvous hashing in O(n). 128 KiB up to 655 backends, 512 KiB
+/// the roster is down, all that are left are compared by rendezvous hashing in O(n). 128 KiB up to 160 backends, 512 KiB
 /// up to 2,621, 2 MiB up to 10,485. No lock.
 ///
 /// # References
@@ -42,7 +40,7 @@ use crate::roster::Roster;
 /// jumps of arXiv 1908.08762 instead of the next cell, so that what one backend sheds does not pile up on one other.
 #[derive(Debug, Clone)]
 pub struct ConsistentHashing {
-    table: Option<Arc<Maglev>>,
+    table: Option<Maglev>,
     seed: u64,
     /// In millionths.
     balance_factor: Option<u64>,
@@ -55,8 +53,14 @@ impl ConsistentHashing {
     /// Builds the table for a roster. The strategy is to be used with this roster, or with one of the same backends and
     /// weights in the same order. Beyond 65,535 backends nothing is picked.
     pub fn new(roster: &Roster) -> Self {
+        Self::with_room(roster, 0)
+    }
+
+    /// As [`ConsistentHashing::new`], with a table as large as for `expected` backends, so that a roster which grows up to
+    /// there never outgrows its table, which would move nearly all keys at once.
+    pub fn with_room(roster: &Roster, expected: usize) -> Self {
         Self {
-            table: Maglev::of(roster).map(Arc::new),
+            table: Maglev::of(roster, expected),
             seed: 0,
             balance_factor: None,
         }
@@ -93,8 +97,9 @@ impl ConsistentHashing {
         }
     }
 
+    #[inline]
     fn hash(&self, hint: &PickHint<'_>) -> u64 {
-        mix(hint.key.unwrap_or(hint.random) ^ self.seed)
+        fold(hint.key.unwrap_or(hint.random) ^ self.seed)
     }
 
     /// Walks the choices of a key and tells `visit` of each one, in order, until it takes one.
@@ -105,7 +110,7 @@ impl ConsistentHashing {
         hint: &PickHint<'_>,
         mut takes: impl FnMut(usize) -> bool,
     ) -> Option<(usize, u32)> {
-        let table = self.table.as_deref()?;
+        let table = self.table.as_ref()?;
         let first = self.hash(hint);
         let mut hash = first;
         for choice in 0..CHOICES_MAX {
@@ -118,8 +123,8 @@ impl ConsistentHashing {
         rendezvous(roster, first, takes).map(|index| (index, CHOICES_MAX))
     }
 
-    /// The choice within the bound, else the choice without regard to it.
-    #[inline]
+    /// The choice within the bound, else the choice without regard to it. Out of line, since the key's owner mostly is it.
+    #[inline(never)]
     fn place(&self, roster: &Roster, hint: &PickHint<'_>) -> Option<(usize, u32)> {
         if self.balance_factor.is_some() {
             let within = |index| roster.is_usable(index, hint) && self.has_room(roster, index);
@@ -159,6 +164,10 @@ fn rendezvous(roster: &Roster, hash: u64, mut takes: impl FnMut(usize) -> bool) 
 impl Strategy for ConsistentHashing {
     #[inline]
     fn pick(&self, roster: &Roster, hint: &PickHint<'_>, _now: Instant) -> Option<usize> {
+        let owner = self.table.as_ref()?.owner(self.hash(hint));
+        if self.balance_factor.is_none() && roster.is_usable(owner, hint) {
+            return Some(owner);
+        }
         self.place(roster, hint).map(|(index, _)| index)
     }
 
@@ -179,7 +188,7 @@ impl Strategy for ConsistentHashing {
             found.map(|(index, _)| index),
             "the owner of the key's cell, else the key's next choice; the score is the percentage of cells",
         );
-        let Some(table) = self.table.as_deref() else {
+        let Some(table) = self.table.as_ref() else {
             return reasoning;
         };
         let (size, shares) = table.shares(roster.len());

@@ -16,7 +16,6 @@ use crate::roster::Roster;
 /// ```
 /// use lb_core::{Backend, IpHash, PickHint, Roster, Strategy, hash};
 ///
-/// # #[expect(clippy::disallowed_methods, reason = "the caller reads the clock")]
 /// let now = std::time::Instant::now();
 /// let roster = Roster::new(&["a", "b", "c"].map(Backend::new), now);
 /// let strategy = IpHash::new(&roster);

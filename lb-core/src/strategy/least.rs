@@ -38,18 +38,20 @@ fn scan(
     draws: &mut Draws,
     score: impl Fn(usize) -> f64,
 ) -> Option<usize> {
-    let usable = || {
-        roster
-            .eligible()
-            .iter()
-            .map(|&index| index as usize)
-            .filter(|&index| roster.is_usable(index, hint))
-    };
+    let eligible = || roster.eligible().iter().map(|&index| index as usize);
+    // What was compared, for the second pass: scores change under it, and may be costly. Infinite if not usable.
+    let mut seen = [f64::INFINITY; SCAN_MAX];
     let mut least = f64::INFINITY;
     // The first of those with the least score, and the weight of all of them.
     let (mut first, mut tied_weight, mut is_tied) = (None, 0, false);
-    for index in usable() {
+    for (place, index) in eligible().enumerate() {
+        if !roster.is_usable(index, hint) {
+            continue;
+        }
         let score = score(index);
+        if let Some(seen) = seen.get_mut(place) {
+            *seen = score;
+        }
         if score < least || first.is_none() {
             (least, first, tied_weight, is_tied) =
                 (score, Some(index), roster.weight(index) as usize, false);
@@ -62,12 +64,18 @@ fn scan(
         return first;
     }
     let mut drawn = draws.below(tied_weight);
-    for index in usable().filter(|&index| score(index) == least) {
-        let weight = roster.weight(index) as usize;
-        if drawn < weight {
-            return Some(index);
+    for (place, index) in eligible().enumerate() {
+        let is_least = match seen.get(place) {
+            Some(&seen) => seen == least,
+            None => roster.is_usable(index, hint) && score(index) == least,
+        };
+        if is_least {
+            let weight = roster.weight(index) as usize;
+            if drawn < weight {
+                return Some(index);
+            }
+            drawn -= weight;
         }
-        drawn -= weight;
     }
     // Other threads have changed the scores meanwhile.
     first

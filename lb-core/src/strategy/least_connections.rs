@@ -14,7 +14,6 @@ use crate::roster::Roster;
 /// ```
 /// use lb_core::{Algorithm, Backend, Pick, PickHint, Pool, PoolParameters};
 ///
-/// # #[expect(clippy::disallowed_methods, reason = "the caller reads the clock")]
 /// let now = std::time::Instant::now();
 /// let parameters = PoolParameters::new(Algorithm::LeastConnections);
 /// let pool = Pool::new(parameters, ["a", "b"].map(Backend::new).into(), now)?;

@@ -1,5 +1,7 @@
 //! The placement table of the hashing strategies.
 
+use std::sync::Arc;
+
 use crate::hash::{identity, reduce};
 use crate::roster::Roster;
 
@@ -16,14 +18,21 @@ use crate::roster::Roster;
 ///
 /// # References
 /// Eisenbud et al., "Maglev: a fast and reliable software network load balancer" (NSDI 2016), §3.4.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Maglev {
-    cells: Box<[u16]>,
+    cells: Arc<[u16]>,
 }
 
-/// Primes below powers of four. Each step moves nearly all keys when a pool outgrows it, hence few and far between.
-const SIZES: [usize; 5] = [65_537, 262_139, 1_048_573, 4_194_301, 16_777_213];
-const CELLS_PER_BACKEND: usize = 100;
+/// Up to how many backends a table has how many cells: primes near powers of four, with at least 100 cells for each
+/// backend, and as many as keep the keys that move in vain below 0.7 %: 65,537 cells move 0.6 % at 150 backends and 0.96 %
+/// at 655. Each step moves nearly all keys when a pool outgrows it, hence few and far between.
+const SIZES: [(usize, usize); 5] = [
+    (160, 65_537),
+    (2_621, 262_139),
+    (10_485, 1_048_573),
+    (41_943, 4_194_301),
+    (BACKENDS_MAX, 16_777_213),
+];
 const FREE: u16 = u16::MAX;
 
 /// The most backends that a table can tell apart.
@@ -31,11 +40,12 @@ pub(crate) const BACKENDS_MAX: usize = FREE as usize;
 
 impl Maglev {
     /// `None` without backends, or with more than [`BACKENDS_MAX`].
-    pub(crate) fn of(roster: &Roster) -> Option<Self> {
+    /// The table is as large as `expected` backends need it, if there are fewer.
+    pub(crate) fn of(roster: &Roster, expected: usize) -> Option<Self> {
         let count = u16::try_from(roster.len())
             .ok()
             .filter(|&count| count > 0)?;
-        let size = table_size(roster.len());
+        let size = table_size(roster.len().max(expected));
         let mut sorted: Vec<u16> = (0..count).collect();
         sorted.sort_unstable_by_key(|&index| roster.id(usize::from(index)));
         let weights: Vec<u32> = sorted
@@ -46,12 +56,14 @@ impl Maglev {
             .iter()
             .map(|&index| Walk::of(roster.id(usize::from(index)).as_str(), size))
             .collect();
-        let mut cells = vec![FREE; size].into_boxed_slice();
+        let mut cells = vec![FREE; size];
         for turn in turns(&quotas(&weights, size)) {
             let cell = walks[usize::from(turn)].next_free(&cells);
             cells[cell] = sorted[usize::from(turn)];
         }
-        Some(Self { cells })
+        Some(Self {
+            cells: cells.into(),
+        })
     }
 
     /// The owner of a well-mixed hash.
@@ -74,17 +86,19 @@ impl Maglev {
     /// How many cells there are, and how many each of `count` backends owns.
     pub(crate) fn shares(&self, count: usize) -> (usize, Vec<u32>) {
         let mut shares = vec![0; count];
-        for &owner in &self.cells {
+        for &owner in self.cells.iter() {
             shares[usize::from(owner)] += 1;
         }
         (self.cells.len(), shares)
     }
 }
 
-/// The least listed prime that gives each backend at least [`CELLS_PER_BACKEND`] cells.
 fn table_size(backends: usize) -> usize {
-    let fits = |&&size: &&usize| size >= backends * CELLS_PER_BACKEND;
-    *SIZES.iter().find(fits).unwrap_or(&SIZES[SIZES.len() - 1])
+    let fits = |&&(most, _): &&(usize, usize)| backends <= most;
+    SIZES
+        .iter()
+        .find(fits)
+        .map_or(SIZES[SIZES.len() - 1].1, |&(_, size)| size)
 }
 
 /// A backend's permutation of the cells: from an offset in steps that have no divisor in common with the prime size.
@@ -220,10 +234,14 @@ mod tests {
                 .take_while(|d| d * d <= n)
                 .all(|d| !n.is_multiple_of(d))
         };
-        assert!(SIZES.iter().all(|&size| is_prime(size)));
+        assert!(
+            SIZES
+                .iter()
+                .all(|&(most, size)| is_prime(size) && size >= 100 * most)
+        );
         assert_eq!(table_size(1), 65_537);
-        assert_eq!(table_size(655), 65_537);
-        assert_eq!(table_size(656), 262_139);
+        assert_eq!(table_size(160), 65_537);
+        assert_eq!(table_size(161), 262_139);
         assert_eq!(table_size(BACKENDS_MAX), 16_777_213);
     }
 
@@ -233,9 +251,11 @@ mod tests {
             vec![1; 100],
             vec![1, 2, 3, 4],
             vec![65_535, 1, 500, 500],
-            vec![7; 655],
+            vec![7; 160],
         ] {
-            let (size, shares) = Maglev::of(&roster(&weights)).unwrap().shares(weights.len());
+            let (size, shares) = Maglev::of(&roster(&weights), 0)
+                .unwrap()
+                .shares(weights.len());
             let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
             for (share, &weight) in shares.iter().zip(&weights) {
                 let wanted = size as f64 * f64::from(weight) / total as f64;
@@ -251,7 +271,9 @@ mod tests {
     fn no_weight_is_too_small_for_a_cell() {
         let mut weights = vec![65_535; 600];
         weights.extend([1; 55]);
-        let (size, shares) = Maglev::of(&roster(&weights)).unwrap().shares(weights.len());
+        let (size, shares) = Maglev::of(&roster(&weights), 0)
+            .unwrap()
+            .shares(weights.len());
         assert!(shares.iter().all(|&share| share >= 1));
         assert_eq!(
             shares.iter().map(|&share| share as usize).sum::<usize>(),
@@ -264,7 +286,7 @@ mod tests {
         let mut listed = backends(&[1, 2, 3, 4, 5]);
         let table = |listed: &[crate::Backend]| {
             let roster = Roster::new(listed, now());
-            let table = Maglev::of(&roster).unwrap();
+            let table = Maglev::of(&roster, 0).unwrap();
             table
                 .cells()
                 .iter()
@@ -285,6 +307,6 @@ mod tests {
 
     #[test]
     fn nobody_has_no_table() {
-        assert!(Maglev::of(&roster(&[])).is_none());
+        assert!(Maglev::of(&roster(&[]), 0).is_none());
     }
 }

@@ -15,7 +15,6 @@ use crate::roster::Roster;
 /// ```
 /// use lb_core::{Backend, PickHint, Roster, RoundRobin, Strategy};
 ///
-/// # #[expect(clippy::disallowed_methods, reason = "the caller reads the clock")]
 /// let now = std::time::Instant::now();
 /// let roster = Roster::new(&["a", "b", "c"].map(Backend::new), now);
 /// let strategy = RoundRobin::default();

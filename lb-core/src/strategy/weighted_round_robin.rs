@@ -28,7 +28,6 @@ use smooth::Smooth;
 /// ```
 /// use lb_core::{Backend, PickHint, Roster, Strategy, Weight, WeightedRoundRobin};
 ///
-/// # #[expect(clippy::disallowed_methods, reason = "the caller reads the clock")]
 /// let now = std::time::Instant::now();
 /// let backends = [Backend::new("a").weight(Weight::try_new(5)?), Backend::new("b"), Backend::new("c")];
 /// let roster = Roster::new(&backends, now);

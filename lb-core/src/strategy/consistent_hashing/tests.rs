@@ -16,14 +16,28 @@ fn placements(strategy: &ConsistentHashing, roster: &Roster, tried: &[BackendId]
 #[test]
 fn weak_keys_are_spread_too() {
     let roster = roster(&[1; 10]);
-    let mut counts = [0_u32; 10];
-    for owner in placements(&ConsistentHashing::new(&roster), &roster, &[]) {
-        counts[owner] += 1;
+    let strategy = ConsistentHashing::new(&roster);
+    let patterns: [fn(u64) -> u64; 8] = [
+        |n| n,
+        |n| n * 8,
+        |n| n * 1000,
+        |n| n << 16,
+        |n| n << 32,
+        |n| n << 48,
+        u64::reverse_bits,
+        |n| u64::MAX - n * n,
+    ];
+    for pattern in patterns {
+        let mut counts = [0_u32; 10];
+        for n in 0..20_000 {
+            let hint = PickHint::new(0).key(pattern(n));
+            counts[strategy.pick(&roster, &hint, now()).unwrap()] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| count.abs_diff(2000) < 250),
+            "{counts:?}"
+        );
     }
-    assert!(
-        counts.iter().all(|count| count.abs_diff(2000) < 200),
-        "{counts:?}"
-    );
 }
 
 #[test]
