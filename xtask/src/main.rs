@@ -1,2 +1,60 @@
-//! Placeholder.
-fn main() {}
+//! Tests, checks and benchmarks of the workspace: `cargo xtask test` is what CI runs.
+//!
+//! It depends on no crate of the workspace, so that it still builds when they do not.
+
+mod bench;
+mod check;
+mod programs;
+mod steps;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs the chores of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Does everything CI does: installs the programs the tests talk to, then checks and tests.
+    ///
+    /// As root on Debian, missing programs are installed with apt-get; elsewhere the command that
+    /// installs them is printed and the run fails. Python packages go to a virtual environment
+    /// under `target/`.
+    Test,
+    /// The same without installing anything and without the tests that need foreign programs.
+    Check,
+    /// Runs the benchmarks of lb-core; what follows `--` is passed on.
+    ///
+    /// The benchmark of the whole proxy, with load from other processes, is not part of it yet.
+    Bench {
+        /// Arguments for `cargo bench -p lb-core`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Checks the rules of layout that neither rustfmt nor clippy knows.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().chore {
+        Chore::Test => test::run(),
+        Chore::Check => check::run(),
+        Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            steps::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

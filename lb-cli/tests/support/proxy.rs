@@ -1,0 +1,115 @@
+//! The load balancer under test: the real binary with a configuration file.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use super::files::{Certificates, Directory};
+use super::process::Process;
+
+/// A running `lb-cli serve` with a TLS listener `tls` and a cleartext listener `plain`.
+pub(crate) struct Proxy {
+    pub(crate) process: Process,
+    pub(crate) certificates: Certificates,
+    urls: BTreeMap<String, String>,
+    // Dropped last: the configuration and the certificates are in it.
+    _directory: Directory,
+}
+
+impl Proxy {
+    /// Starts with `rest` (pools, routes, `[server]`) beside the two listeners.
+    pub(crate) fn start(rest: &str) -> Self {
+        let directory = Directory::new();
+        let certificates = directory.certificates();
+        let config = format!(
+            r#"
+                {rest}
+                [listeners.tls]
+                address = "127.0.0.1:0"
+                [listeners.tls.tls]
+                certificates = [{{ cert = "{}", key = "{}" }}]
+                [listeners.plain]
+                address = "127.0.0.1:0"
+                tls = "off"
+            "#,
+            certificates.cert, certificates.key,
+        );
+        let file = directory.write("lb.toml", &config);
+        let mut serve = command();
+        serve
+            .args(["serve", "--config", &file])
+            .current_dir(directory.path());
+        let process = Process::start("lb-cli", &mut serve);
+        let mut urls = BTreeMap::new();
+        while urls.len() < 2 {
+            let (name, url) = listening(&process);
+            urls.insert(name, url);
+        }
+        Self {
+            process,
+            certificates,
+            urls,
+            _directory: directory,
+        }
+    }
+
+    /// With one pool, and a route that leads everything to it.
+    pub(crate) fn with_pool(algorithm: &str, backends: &[String]) -> Self {
+        Self::start(&format!(
+            "{}\n{}",
+            pool("default", algorithm, backends),
+            route("/*", "default")
+        ))
+    }
+
+    /// `https://127.0.0.1:PORT`.
+    pub(crate) fn tls(&self) -> &str {
+        &self.urls["tls"]
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn plain(&self) -> &str {
+        &self.urls["plain"]
+    }
+}
+
+/// The binary, free of what the environment of the tests may configure.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lb-cli"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LB_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// The next listener the proxy tells: its name and URL.
+pub(crate) fn listening(process: &Process) -> (String, String) {
+    let line = process.line_after("listening ");
+    let word = |key: &str| {
+        line.split_whitespace()
+            .find_map(|word| word.strip_prefix(key))
+    };
+    let told = word("name=").zip(word("url="));
+    let (name, url) =
+        told.unwrap_or_else(|| panic!("`listening {line}` names no listener and URL"));
+    (name.to_owned(), url.trim_end_matches('/').to_owned())
+}
+
+/// A pool in the configuration.
+pub(crate) fn pool(name: &str, algorithm: &str, backends: &[String]) -> String {
+    format!("[pools.{name}]\nalgorithm = \"{algorithm}\"\nbackends = {backends:?}\n")
+}
+
+/// A route in the configuration.
+pub(crate) fn route(path: &str, pool: &str) -> String {
+    format!(
+        "[[routes]]\nname = \"to {pool} by {path}\"\nmatch = {{ path = \"{path}\" }}\npool = \"{pool}\"\n"
+    )
+}
+
+/// `127.0.0.1:PORT` of a URL.
+pub(crate) fn authority(url: &str) -> &str {
+    url.split_once("://")
+        .map_or(url, |(_, authority)| authority)
+}

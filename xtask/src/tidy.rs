@@ -1,0 +1,260 @@
+//! Rules of layout that neither rustfmt nor clippy knows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::check::LEAF_CRATES;
+use crate::steps::{Workspace, say};
+
+/// Above this a file holds a second idea.
+const MAX_LINES: usize = 600;
+
+/// Names under which things without a place of their own gather.
+const VAGUE_FILES: [&str; 9] = [
+    "common", "helper", "helpers", "misc", "prelude", "shared", "types", "util", "utils",
+];
+const VAGUE_TYPES: [&str; 6] = ["Context", "Ctx", "Manager", "Shared", "Util", "Common"];
+
+/// What a leaf crate may need to run.
+const LEAF_DEPENDENCIES: [&str; 5] = ["bytes", "foldhash", "http", "parking_lot", "twox-hash"];
+
+/// What a leaf crate never touches, as it would be written in its sources.
+const LEAF_FORBIDS: [&str; 10] = [
+    "tokio::",
+    "h2::",
+    "rustls::",
+    "tracing::",
+    "std::fs",
+    "std::env",
+    "std::thread",
+    "std::process",
+    "TcpStream",
+    "UdpSocket",
+];
+
+/// The crates of the workspace a crate may depend on.
+const DIRECTION: [(&str, &[&str]); 7] = [
+    ("lb-cli", &["lb-server"]),
+    ("lb-server", &LEAF_CRATES),
+    ("lb-core", &[]),
+    ("lb-session", &[]),
+    ("lb-ratelimit", &[]),
+    ("lb-cache", &[]),
+    ("xtask", &[]),
+];
+
+/// Crates that must not be linked, by anyone.
+const BANNED_CRATES: [&str; 1] = ["openssl-sys"];
+
+pub(crate) fn run() -> Result<()> {
+    check(&Workspace::load()?)
+}
+
+/// Checks every rule and lists all offences before failing.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let mut offences = Vec::new();
+    dependencies(workspace, &mut offences);
+    let lock = workspace.root.join("Cargo.lock");
+    let locked =
+        fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
+    for banned in BANNED_CRATES {
+        if locked.contains(&format!("name = \"{banned}\"\n")) {
+            offences.push(format!("Cargo.lock: `{banned}` is banned"));
+        }
+    }
+    let mut files = Vec::new();
+    for name in workspace.crates() {
+        collect(&workspace.root.join(name), &mut files)?;
+    }
+    files.sort();
+    for file in &files {
+        let text =
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let relative = file.strip_prefix(&workspace.root).unwrap_or(file);
+        source(relative, &text, &mut offences);
+    }
+    if !offences.is_empty() {
+        for offence in &offences {
+            say(&format!("    {offence}"));
+        }
+        bail!("{} offences against the rules of layout", offences.len());
+    }
+    say(&format!("    {} files", files.len()));
+    Ok(())
+}
+
+fn dependencies(workspace: &Workspace, offences: &mut Vec<String>) {
+    let crates = workspace.crates();
+    for name in &crates {
+        let Some((_, allowed)) = DIRECTION.iter().find(|(known, _)| known == name) else {
+            offences.push(format!(
+                "{name}: not one of the crates this workspace is made of"
+            ));
+            continue;
+        };
+        for dependency in workspace.dependencies(name) {
+            if crates.contains(&dependency) && !allowed.contains(&dependency) {
+                offences.push(format!("{name}: must not depend on `{dependency}`"));
+            }
+            if LEAF_CRATES.contains(name) && !LEAF_DEPENDENCIES.contains(&dependency) {
+                offences.push(format!("{name}: a leaf crate does without `{dependency}`"));
+            }
+        }
+    }
+}
+
+fn source(file: &Path, text: &str, offences: &mut Vec<String>) {
+    let at = |line: usize| format!("{}:{}", file.display(), line + 1);
+    let path = file.to_string_lossy().replace('\\', "/");
+    let shipped = path.contains("/src/");
+    let lines = text.lines().count();
+    if lines > MAX_LINES {
+        offences.push(format!(
+            "{path}: {lines} lines, at most {MAX_LINES}: split it"
+        ));
+    }
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    if shipped && (stem == "mod" || VAGUE_FILES.contains(&&*stem)) {
+        offences.push(format!(
+            "{path}: a file is named after its idea, and `mod.rs` is not used"
+        ));
+    }
+    if !text.starts_with("//!") && !path.ends_with("/tests.rs") && !path.contains("/tests/") {
+        offences.push(format!("{path}: its first line does not say what it is"));
+    }
+    let leaf = LEAF_CRATES
+        .iter()
+        .any(|leaf| path.starts_with(&format!("{leaf}/src/")));
+    let clockless = leaf || path.starts_with("lb-server/src/") && !path.ends_with("/clock.rs");
+    let unit_tests = path.ends_with("/tests.rs") || path.contains("/tests/");
+    let mut in_tests = unit_tests;
+    for (number, line) in text.lines().enumerate() {
+        let code = line.trim_start();
+        if code.starts_with("//") {
+            continue;
+        }
+        // Unit tests stand last in a file, so all that follows is test code.
+        in_tests |= line == "#[cfg(test)]";
+        if code.starts_with("#[allow(") || code.starts_with("#![allow(") {
+            offences.push(format!(
+                "{}: `#[expect(.., reason = \"..\")]` instead of allow",
+                at(number)
+            ));
+        }
+        if !shipped || in_tests {
+            continue;
+        }
+        if clockless && (code.contains("Instant::now(") || code.contains("SystemTime::now(")) {
+            offences.push(format!(
+                "{}: the clock is read in lb-server/src/clock.rs only",
+                at(number)
+            ));
+        }
+        if leaf && let Some(word) = LEAF_FORBIDS.iter().find(|word| mentions(code, word)) {
+            offences.push(format!(
+                "{}: a leaf crate does without `{word}`",
+                at(number)
+            ));
+        }
+        if let Some(name) = defines(code)
+            && VAGUE_TYPES.contains(&name)
+        {
+            offences.push(format!(
+                "{}: a type named `{name}` says nothing",
+                at(number)
+            ));
+        }
+        if line.starts_with("type ")
+            || line.starts_with("pub type ")
+            || line.starts_with("pub(crate) type ")
+        {
+            offences.push(format!("{}: no type aliases", at(number)));
+        }
+        if code.contains(concat!("fn ", "get_")) {
+            offences.push(format!("{}: methods go without `get_`", at(number)));
+        }
+    }
+}
+
+/// Whether `word` occurs with no identifier running into it (`h2::` is not in `auth2::`).
+fn mentions(code: &str, word: &str) -> bool {
+    code.match_indices(word).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|before| before.is_alphanumeric() || before == '_')
+    })
+}
+
+/// The name of the type that this line begins to define.
+fn defines(code: &str) -> Option<&str> {
+    let code = ["pub(crate) ", "pub(super) ", "pub "]
+        .iter()
+        .find_map(|visibility| code.strip_prefix(visibility))
+        .unwrap_or(code);
+    let rest = ["struct ", "enum ", "trait "]
+        .iter()
+        .find_map(|kind| code.strip_prefix(kind))?;
+    rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+        .next()
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "target") {
+                collect(&path, files)?;
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offences(path: &str, text: &str) -> Vec<String> {
+        let mut offences = Vec::new();
+        source(Path::new(path), text, &mut offences);
+        offences
+    }
+
+    #[test]
+    fn refuses_a_bare_allow_anywhere() {
+        let text = format!("//! A test.\n#[{}(dead_code)]\nfn unused() {{}}\n", "allow");
+        assert_eq!(offences("lb-cli/tests/init.rs", &text).len(), 1);
+    }
+
+    #[test]
+    fn refuses_a_long_file() {
+        let text = "//! Long.\n".repeat(MAX_LINES + 1);
+        assert_eq!(offences("lb-core/src/long.rs", &text).len(), 1);
+    }
+
+    #[test]
+    fn lets_only_the_clock_and_the_tests_read_time() {
+        let text =
+            "//! Time.\nfn f() { Instant::now(); }\n#[cfg(test)]\nfn g() { Instant::now(); }\n";
+        assert_eq!(offences("lb-server/src/drain.rs", text).len(), 1);
+        assert_eq!(offences("lb-server/src/clock.rs", text).len(), 0);
+        assert_eq!(offences("lb-cli/src/serve.rs", text).len(), 0);
+    }
+
+    #[test]
+    fn keeps_leaf_crates_pure() {
+        let text = "//! Leaf.\nuse tokio::net::TcpListener;\nuse auth2::Token;\n";
+        assert_eq!(offences("lb-core/src/pool.rs", text).len(), 1);
+    }
+
+    #[test]
+    fn refuses_names_that_say_nothing() {
+        let text = "//! Names.\npub(crate) struct Context<'a>(&'a str);\nstruct ContextLine;\n";
+        assert_eq!(offences("lb-server/src/util.rs", text).len(), 2);
+    }
+}
