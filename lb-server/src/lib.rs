@@ -8,3 +8,12 @@ mod transport;
 mod upstream;
 
 pub use body::{Body, BodyError};
+pub use config::{
+    BackendConfig, BackendTlsConfig, BackendUrl, CacheConfig, CertificateConfig, Config,
+    ConfigError, ConfigFormat, ConfigProblem, ForwardedFields, HashConfig, HashKey, HeaderChanges,
+    Http2Config, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig,
+    PoolTimeouts, ProcessConfig, Protocol, RateLimitConfig, RedirectScheme, RouteConfig,
+    RouteMatch, ServerConfig, SessionConfig, TargetConfig, TlsVersion, UnderscoreHeaders,
+    ValueError,
+};
+pub use lb_core::Algorithm;
