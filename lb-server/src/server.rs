@@ -12,7 +12,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{BackendConfig, Config, ListenAddress};
+use crate::config::{
+    BackendConfig, CacheConfig, Config, ListenAddress, LoadBalancerConfig, RateLimitConfig,
+    ServerConfig, SessionConfig,
+};
 use crate::dispatch::Dispatch;
 use crate::drain::Drain;
 use crate::entropy::Entropy;
@@ -41,6 +44,22 @@ impl Server {
             config,
             handler: None,
         })
+    }
+
+    /// Makes a server of one listener, one pool and one catch-all route, all named `default`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where a value cannot be used.
+    pub fn new(
+        server: ServerConfig,
+        pool: LoadBalancerConfig,
+        _sessions: SessionConfig,
+        _rate_limits: RateLimitConfig,
+        _cache: CacheConfig,
+    ) -> Result<Self, Error> {
+        let config = Config::single(server, pool)
+            .map_err(|error| Error::new(ErrorKind::Config, error.to_string()).with_source(error))?;
+        Self::from_config(config)
     }
 
     /// Adds a backend to the pool `default`.
