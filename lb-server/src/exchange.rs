@@ -16,7 +16,7 @@ use crate::body::Body;
 use crate::clock;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::pump::{Pump, PumpError};
-use crate::watched::{MIN_BYTES_PER_SECOND, MIN_RATE_AFTER, Watched};
+use crate::watched::{MIN_BYTES_PER_SECOND, MIN_RATE_AFTER, Watched, may_pause};
 
 /// Serves one stream. Dropping the future resets it, and what it waits for at a backend.
 pub(crate) async fn serve(
@@ -28,15 +28,15 @@ pub(crate) async fn serve(
 ) {
     let started = clock::now();
     let (parts, stream) = request.into_parts();
+    let may_pause = Arc::new(AtomicBool::new(may_pause(&parts.headers)));
     let (exchange, checked, is_html) = pipeline.admit(parts, arrival);
     let idle = exchange
         .route()
         .and_then(|route| route.stream_idle)
         .unwrap_or(stream_idle);
-    let has_response = Arc::new(AtomicBool::new(false));
     let body = match Body::from_h2(stream) {
         body if body.is_end_stream() => body,
-        body => Body::new(Watched::new(body, idle, Arc::clone(&has_response))),
+        body => Body::new(Watched::new(body, idle, Arc::clone(&may_pause))),
     };
     let response = {
         let mut answer = pin!(pipeline.answer(&exchange, checked, body, is_html));
@@ -57,7 +57,7 @@ pub(crate) async fn serve(
         pipeline.counters().reason("client_closed");
         return;
     };
-    has_response.store(true, Ordering::Relaxed);
+    may_pause.store(true, Ordering::Relaxed);
     let is_error = response.status().is_server_error();
     pipeline
         .counters()

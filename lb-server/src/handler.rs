@@ -92,6 +92,8 @@ pub(crate) struct Origin {
     pub(crate) client: IpAddr,
     pub(crate) is_trusted: bool,
     pub(crate) is_tls: bool,
+    /// The protocol the client spoke.
+    pub(crate) received: http::Version,
     pub(crate) request_id: HeaderValue,
 }
 
@@ -213,7 +215,7 @@ impl Exchange {
             is_trusted: origin.is_trusted,
             is_tls: origin.is_tls,
             request_id: &origin.request_id,
-            via: pipeline.via(),
+            via: pipeline.via(origin.received),
             via_mark: pipeline.via_mark(),
             forwarded: snapshot.process.forwarded,
             request_headers: self

@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Version};
 
 use crate::body::Body;
 use crate::clock;
@@ -26,7 +26,8 @@ pub(crate) struct Pipeline {
     dispatch: Dispatch,
     handler: Option<Arc<dyn ErasedHandler>>,
     entropy: Arc<Entropy>,
-    via: HeaderValue,
+    /// For requests that came by HTTP/2, and by HTTP/1.1.
+    via: [HeaderValue; 2],
     via_mark: Box<str>,
 }
 
@@ -58,8 +59,10 @@ impl Pipeline {
         } = parts;
         let via_mark = format!("({instance:016x})");
         let pseudonym = handle.snapshot().process.pseudonym.clone();
-        let via = HeaderValue::try_from(format!("2 {pseudonym} {via_mark}"))
-            .unwrap_or_else(|_not_a_value| HeaderValue::from_static("2 lb"));
+        let via = ["2", "1.1"].map(|version| {
+            HeaderValue::try_from(format!("{version} {pseudonym} {via_mark}"))
+                .unwrap_or_else(|_not_a_value| HeaderValue::from_static("2 lb"))
+        });
         Self {
             handle,
             dispatch,
@@ -78,8 +81,8 @@ impl Pipeline {
         &self.dispatch
     }
 
-    pub(crate) fn via(&self) -> &HeaderValue {
-        &self.via
+    pub(crate) fn via(&self, received: Version) -> &HeaderValue {
+        &self.via[usize::from(received != Version::HTTP_2)]
     }
 
     pub(crate) fn via_mark(&self) -> &str {
@@ -98,6 +101,14 @@ impl Pipeline {
     ) -> (Exchange, Result<(Incoming, bool), Reject>, bool) {
         let snapshot = self.handle.snapshot();
         let is_html = wants_html(&parts.headers);
+        let mut origin = Origin {
+            peer: arrival.peer,
+            client: arrival.peer,
+            is_trusted: false,
+            is_tls: arrival.is_tls,
+            received: parts.version,
+            request_id: HeaderValue::from_static(""),
+        };
         let checked = Incoming::try_from(
             parts,
             &Terms {
@@ -109,13 +120,6 @@ impl Pipeline {
                 max_fields: arrival.max_fields,
             },
         );
-        let mut origin = Origin {
-            peer: arrival.peer,
-            client: arrival.peer,
-            is_trusted: false,
-            is_tls: arrival.is_tls,
-            request_id: HeaderValue::from_static(""),
-        };
         let mut route = None;
         let checked = checked.map(|mut incoming| {
             headers::mend_trace(&mut incoming.headers, || self.entropy.draw());

@@ -40,6 +40,9 @@ impl Server {
     /// # Errors
     /// [`ErrorKind::Config`] where parts of it contradict each other.
     pub fn from_config(config: Config) -> Result<Self, Error> {
+        config
+            .check()
+            .map_err(|error| Error::new(ErrorKind::Config, error.to_string()).with_source(error))?;
         Ok(Self {
             config,
             handler: None,

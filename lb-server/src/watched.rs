@@ -18,6 +18,14 @@ pub(crate) const MIN_BYTES_PER_SECOND: u64 = 256;
 /// How long it may be slower than that.
 pub(crate) const MIN_RATE_AFTER: Duration = Duration::from_secs(10);
 
+/// Whether a client may be silent within its body from the start: a gRPC stream is a conversation,
+/// and its server may answer only to what comes later.
+pub(crate) fn may_pause(headers: &http::HeaderMap) -> bool {
+    headers
+        .get(http::header::CONTENT_TYPE)
+        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
+}
+
 /// Watches the time that is spent waiting for the client, and no other.
 pub(crate) struct Watched {
     body: Body,
@@ -26,12 +34,12 @@ pub(crate) struct Watched {
     waiting_since: Option<Instant>,
     waited: Duration,
     bytes: u64,
-    /// Set with the response head: from there on both may take their time.
-    has_response: Arc<AtomicBool>,
+    /// Set with the response head: from there on both sides may take their time.
+    may_pause: Arc<AtomicBool>,
 }
 
 impl Watched {
-    pub(crate) fn new(body: Body, idle: Duration, has_response: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(body: Body, idle: Duration, may_pause: Arc<AtomicBool>) -> Self {
         let timer = Box::pin(tokio::time::sleep(idle.min(MIN_RATE_AFTER)));
         Self {
             body,
@@ -40,7 +48,7 @@ impl Watched {
             waiting_since: None,
             waited: Duration::ZERO,
             bytes: 0,
-            has_response,
+            may_pause,
         }
     }
 
@@ -54,7 +62,7 @@ impl Watched {
                 return Poll::Ready(self.idle);
             }
             let mut next = since + self.idle;
-            if !self.has_response.load(Ordering::Relaxed) {
+            if !self.may_pause.load(Ordering::Relaxed) {
                 let waited = self.waited + waiting;
                 let owed = Duration::from_secs(self.bytes / MIN_BYTES_PER_SECOND) + MIN_RATE_AFTER;
                 if waited >= owed {

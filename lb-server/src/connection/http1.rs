@@ -20,7 +20,7 @@ use crate::clock;
 use crate::drain::Drain;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::transport::Transport;
-use crate::watched::Watched;
+use crate::watched::{Watched, may_pause};
 
 /// What moves on a connection; `hyper` asks for a body's next chunk only once its client has taken
 /// the one before, so a body not asked for is a client not reading.
@@ -120,18 +120,18 @@ async fn answer(
     activity.touch();
     let running = Running::begin(&activity);
     let (parts, incoming) = request.into_parts();
+    let may_pause = Arc::new(AtomicBool::new(may_pause(&parts.headers)));
     let (exchange, checked, is_html) = pipeline.admit(parts, arrival);
     let idle = exchange
         .route()
         .and_then(|route| route.stream_idle)
         .unwrap_or(stream_idle);
-    let has_response = Arc::new(AtomicBool::new(false));
     let body = match Body::from_http1(incoming) {
         body if body.is_end_stream() => body,
-        body => Body::new(Watched::new(body, idle, Arc::clone(&has_response))),
+        body => Body::new(Watched::new(body, idle, Arc::clone(&may_pause))),
     };
     let response = pipeline.answer(&exchange, checked, body, is_html).await;
-    has_response.store(true, Ordering::Relaxed);
+    may_pause.store(true, Ordering::Relaxed);
     activity.touch();
     pipeline.counters().finished(
         clock::now().saturating_duration_since(started),
