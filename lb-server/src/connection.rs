@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, Stream};
@@ -31,6 +31,9 @@ pub(crate) struct Terms {
     pub(crate) timeouts: ListenerTimeouts,
     pub(crate) redirect_to_https: bool,
 }
+
+/// How long a connection that was given up may take to read our last frames.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves an HTTP/2 connection until it ends, is drained or breaks a limit.
 pub(crate) async fn serve_http2(
@@ -82,7 +85,7 @@ pub(crate) async fn serve_http2(
         timer: Box::pin(tokio::time::sleep_until(deadline.into())),
         draining: Box::pin(drain.begun()),
         is_draining: false,
-        is_closing: false,
+        closing_deadline: None,
         terms,
     };
     tokio::select! {
@@ -107,7 +110,8 @@ struct Served {
     timer: Pin<Box<tokio::time::Sleep>>,
     draining: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
     is_draining: bool,
-    is_closing: bool,
+    /// Set when the connection was given up: when it ends though our last frames were not read.
+    closing_deadline: Option<Instant>,
 }
 
 impl Served {
@@ -121,8 +125,10 @@ impl Served {
         }
         let ended = self.poll_frames(cx);
         self.poll_exchanges(cx);
-        if !self.is_closing {
-            self.check_limits(cx);
+        match self.closing_deadline {
+            None => self.check_limits(cx),
+            Some(_) if self.timer.as_mut().poll(cx).is_ready() => return Poll::Ready(()),
+            Some(_) => {}
         }
         let flushed = self.flusher.poll_flush(cx);
         match (ended, flushed) {
@@ -215,8 +221,10 @@ impl Served {
         }
     }
 
-    fn close(&mut self, reason: Reason, cx: &mut Context<'_>) {
-        self.is_closing = true;
+    fn close(&mut self, reason: Reason, cx: &Context<'_>) {
+        let deadline = clock::now() + LINGER;
+        self.closing_deadline = Some(deadline);
+        self.timer.as_mut().reset(deadline.into());
         self.connection.abrupt_shutdown(reason);
         cx.waker().wake_by_ref();
     }

@@ -137,10 +137,7 @@ impl Dispatch {
                     now,
                 );
                 headers::strip_response(response.headers_mut());
-                let length = response
-                    .headers()
-                    .get(CONTENT_LENGTH)
-                    .and_then(|length| length.to_str().ok()?.parse().ok());
+                let length = attempt.body_length(response.headers());
                 let body = ResponseBody::new(
                     attempt,
                     picked,

@@ -372,9 +372,11 @@ pub(crate) async fn serve(
     };
     let terms = Arc::clone(&listener.terms);
     match protocol {
-        Protocol::H2 => connection::serve_http2(transport, pipeline, terms, arrival, drain).await,
+        Protocol::H2 => {
+            connection::serve_http2(transport, pipeline, terms, arrival, drain).await;
+        }
         Protocol::Http11 => {
-            connection::http1::serve(transport, pipeline, terms, arrival, drain).await
+            connection::http1::serve(transport, pipeline, terms, arrival, drain).await;
         }
     }
 }

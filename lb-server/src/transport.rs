@@ -102,6 +102,7 @@ impl Transport {
     }
 
     /// The name the client asked for (SNI); only on the server's side.
+    #[cfg(test)]
     pub(crate) fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
@@ -191,6 +192,7 @@ impl Flusher {
     }
 
     /// Whether bytes wait that the socket would not take.
+    #[cfg(test)]
     pub(crate) fn is_write_blocked(&self) -> bool {
         self.link.lock().is_write_blocked()
     }

@@ -72,7 +72,11 @@ impl Attempt {
             Self::Http1(exchange) => exchange.poll_head(cx).map(|head| match head {
                 Ok(http1::Event::Informational(interim)) => Ok(Event::Interim(interim)),
                 Ok(http1::Event::Final(response)) => Ok(Event::Final(response)),
-                Err(error) => Err(error.into()),
+                Err(error) => match UpstreamError::from(error) {
+                    // It had closed before it could take anything.
+                    UpstreamError::Reset if !exchange.sent_any() => Err(UpstreamError::Unprocessed),
+                    error => Err(error),
+                },
             }),
             Self::Http2(exchange) => exchange.poll_head(cx),
         }
@@ -100,6 +104,20 @@ impl Attempt {
         match self {
             Self::Http1(exchange) => exchange.is_end_stream(),
             Self::Http2(exchange) => exchange.is_end_stream(),
+        }
+    }
+
+    /// The exact length of the response's body, where its head told it.
+    pub(crate) fn body_length(&self, head: &http::HeaderMap) -> Option<u64> {
+        match self {
+            Self::Http1(exchange) => exchange.body_length(),
+            // `h2` holds the stream to it.
+            Self::Http2(_) => head
+                .get(http::header::CONTENT_LENGTH)?
+                .to_str()
+                .ok()?
+                .parse()
+                .ok(),
         }
     }
 

@@ -55,7 +55,7 @@ impl Watched {
     /// Checks what has been waited for; the timer is set to the next moment at which it may be too much.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
         let now = clock::now();
-        let since = *self.waiting_since.get_or_insert_with(|| now);
+        let since = *self.waiting_since.get_or_insert(now);
         loop {
             let waiting = now.duration_since(since);
             if waiting >= self.idle {

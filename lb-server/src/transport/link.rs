@@ -71,6 +71,7 @@ impl Link {
         self.counter.is_some()
     }
 
+    #[cfg(test)]
     pub(super) fn is_write_blocked(&self) -> bool {
         self.is_write_blocked
     }

@@ -1,21 +1,20 @@
 //! Opening a connection to a backend: the seam behind which sockets lie.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::BackendAddress;
 use crate::transport::Io;
 
+/// A connection on its way.
+pub(crate) type Connecting<'a> = BoxFuture<'a, io::Result<Box<dyn Io>>>;
+
 /// Opens byte streams to backends; a test puts pipes behind it.
 pub(crate) trait Connector: Send + Sync + std::fmt::Debug {
-    fn connect<'a>(
-        &'a self,
-        address: &'a BackendAddress,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send + 'a>>;
+    fn connect<'a>(&'a self, address: &'a BackendAddress) -> Connecting<'a>;
 }
 
 /// Unacknowledged bytes end a connection after this time: the far end is gone without a word.
@@ -26,10 +25,7 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct SocketConnector;
 
 impl Connector for SocketConnector {
-    fn connect<'a>(
-        &'a self,
-        address: &'a BackendAddress,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send + 'a>> {
+    fn connect<'a>(&'a self, address: &'a BackendAddress) -> Connecting<'a> {
         Box::pin(async move {
             match address {
                 BackendAddress::Unix(path) => {

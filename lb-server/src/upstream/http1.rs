@@ -27,12 +27,11 @@ pub(crate) use exchange::{Event, Exchange};
 /// A connection between two exchanges; it owns no buffer.
 pub(crate) struct Connection<S> {
     io: S,
-    used: bool,
 }
 
 impl<S: AsyncRead + Unpin> Connection<S> {
     pub(crate) fn new(io: S) -> Self {
-        Self { io, used: false }
+        Self { io }
     }
 
     /// Whether nothing can be read and the backend has not closed; the waker is woken when that
@@ -46,11 +45,6 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         Pin::new(&mut self.io)
             .poll_read(cx, &mut buffer)
             .is_pending()
-    }
-
-    /// Whether it has served an exchange before, so that it may have gone stale.
-    pub(crate) fn used(&self) -> bool {
-        self.used
     }
 }
 

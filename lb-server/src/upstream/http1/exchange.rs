@@ -151,14 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Exchange<S> {
             && self.buffer.is_empty();
         is_clean.then_some(Connection {
             io: self.connection.io,
-            used: true,
         })
-    }
-
-    /// Gives the request body back for another attempt, if nothing was taken from it.
-    #[must_use]
-    pub(crate) fn into_body(self) -> Option<Body> {
-        self.upload.into_body()
     }
 
     /// Whether the response is complete and no trailers wait.
@@ -176,19 +169,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Exchange<S> {
         self.upload.is_done()
     }
 
-    /// Whether any byte of a response arrived. If not, a used connection was stale.
-    pub(crate) fn received_any(&self) -> bool {
-        self.received_any
-    }
-
     /// Whether the transport took any byte of the request.
     pub(crate) fn sent_any(&self) -> bool {
         self.upload.sent_any()
-    }
-
-    /// Whether anything was taken from the request body, so that it cannot be sent again.
-    pub(crate) fn request_body_started(&self) -> bool {
-        self.upload.body_started()
     }
 
     #[cfg(test)]

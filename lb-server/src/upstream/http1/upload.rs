@@ -114,19 +114,6 @@ impl Upload {
         self.sent_any
     }
 
-    pub(super) fn body_started(&self) -> bool {
-        self.body_started
-    }
-
-    /// The body, if nothing was taken from it.
-    pub(super) fn into_body(self) -> Option<Body> {
-        match (self.body_started, self.body_ended) {
-            (true, _) => None,
-            (false, true) => Some(Body::empty()),
-            (false, false) => Some(self.body),
-        }
-    }
-
     fn poll_active<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,

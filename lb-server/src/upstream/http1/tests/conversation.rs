@@ -183,7 +183,6 @@ fn fails_when_the_request_body_fails() {
     let error = receive_now(&mut exchange).unwrap().unwrap_err();
     assert!(matches!(error, Http1Error::RequestBody(_)));
     assert!(!heard(&exchange).contains("0\r\n\r\n"));
-    assert!(exchange.request_body_started() && exchange.into_body().is_none());
 }
 
 #[tokio::test]
@@ -214,11 +213,7 @@ async fn waits_for_100_continue() {
     };
     let (received, ()) = tokio::join!(client, backend);
     assert_eq!(received.text(), "hi");
-    assert!(
-        exchange
-            .into_connection()
-            .is_some_and(|connection| connection.used())
-    );
+    assert!(exchange.into_connection().is_some());
 }
 
 #[tokio::test]
@@ -308,7 +303,7 @@ async fn reuses_a_connection_until_the_backend_closes() {
         ),
         "{error}"
     );
-    assert!(!exchange.received_any() && exchange.into_body().is_some());
+    assert!(exchange.into_connection().is_none());
 }
 
 #[tokio::test]
