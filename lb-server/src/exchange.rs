@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -109,44 +109,72 @@ enum Broken {
 /// Sends the reply's body. A backend may be silent for `idle`; a client that has something to take
 /// must take it at the minimum rate.
 async fn reply(pump: &mut Pump, body: &mut Body, idle: Duration) -> Result<(), Broken> {
-    let mut timer = pin!(tokio::time::sleep(idle.min(MIN_RATE_AFTER)));
-    let mut last = clock::now();
-    let mut moved_at_last = 0;
-    let mut was_blocked = false;
+    let tick = idle.min(MIN_RATE_AFTER);
+    let mut pace = Pace::new(clock::now());
+    let mut timer = pin!(tokio::time::sleep(tick));
     poll_fn(|cx| {
         if let Poll::Ready(result) = pump.poll(body, cx) {
             return Poll::Ready(result.map_err(Broken::Pump));
         }
-        if pump.is_blocked() != was_blocked {
-            was_blocked = pump.is_blocked();
-            // A client that drips its window open goes in and out of this state, and owes still.
-            if !was_blocked
-                && pump.moved_bytes() - moved_at_last
-                    >= MIN_BYTES_PER_SECOND * MIN_RATE_AFTER.as_secs()
-            {
-                last = clock::now();
-                moved_at_last = pump.moved_bytes();
-            }
-        }
+        pace.note(pump);
         while timer.as_mut().poll(cx).is_ready() {
             let now = clock::now();
-            let moved = pump.moved_bytes() - moved_at_last;
-            let elapsed = now.saturating_duration_since(last);
-            let is_slow = moved < MIN_BYTES_PER_SECOND * elapsed.as_secs();
-            if pump.is_blocked() && elapsed >= MIN_RATE_AFTER && is_slow
-                || elapsed >= idle && moved == 0
-            {
+            let Some(next) = pace.check(pump, idle, now) else {
                 return Poll::Ready(Err(Broken::Idle));
-            }
-            if moved > 0 && !is_slow {
-                last = now;
-                moved_at_last = pump.moved_bytes();
-            }
-            timer.as_mut().reset(tokio::time::Instant::from_std(
-                now + idle.min(MIN_RATE_AFTER),
-            ));
+            };
+            timer.as_mut().reset(next.min(now + tick).into());
         }
         Poll::Pending
     })
     .await
+}
+
+/// How fast a reply's body goes.
+struct Pace {
+    moved_bytes: u64,
+    last_move: Instant,
+    /// Since when the client's window has been shut with something to take, but for drops, and what
+    /// had been moved then.
+    blocked: Option<(Instant, u64)>,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self {
+            moved_bytes: 0,
+            last_move: now,
+            blocked: None,
+        }
+    }
+
+    fn note(&mut self, pump: &Pump) {
+        let moved = pump.moved_bytes();
+        if moved != self.moved_bytes {
+            self.moved_bytes = moved;
+            self.last_move = clock::now();
+        }
+        if !pump.is_blocked() {
+            self.blocked = None;
+        } else if self.blocked.is_none() {
+            self.blocked = Some((clock::now(), moved));
+        }
+    }
+
+    /// When to look again; `None` where it has been too slow for too long.
+    fn check(&mut self, pump: &Pump, idle: Duration, now: Instant) -> Option<Instant> {
+        let Some((since, moved_before)) = self.blocked else {
+            let until = self.last_move + idle;
+            return (now < until).then_some(until);
+        };
+        let until = since + MIN_RATE_AFTER;
+        if now < until {
+            return Some(until);
+        }
+        let owed = now.duration_since(since).as_secs() * MIN_BYTES_PER_SECOND;
+        if pump.moved_bytes() - moved_before < owed {
+            return None;
+        }
+        self.blocked = Some((now, pump.moved_bytes()));
+        Some(now + MIN_RATE_AFTER)
+    }
 }
