@@ -133,9 +133,10 @@ fn heads_without_bodies_end_there() {
             .arguments(&[protocol, "--head"])
             .send()
             .expect(200);
+        // Where there is no body curl puts the head in its place.
         assert_eq!(
-            (head.header("content-length"), head.body().len()),
-            (Some("5"), 0)
+            (head.header("content-length"), head.text()),
+            (Some("5"), head.head.clone())
         );
         let tag = head
             .header("etag")

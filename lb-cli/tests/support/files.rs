@@ -5,7 +5,9 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 
 use super::process::{program, succeed};
 
@@ -67,6 +69,10 @@ impl Directory {
     /// `ca.crt`, and `server.crt` with `server.key` for `localhost` and `127.0.0.1` signed by it.
     pub(crate) fn certificates(&self) -> Certificates {
         let mut authority = CertificateParams::default();
+        // Told apart from what it signs: a certificate whose issuer has its own name is self-signed.
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "authority of the tests");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,

@@ -1,7 +1,7 @@
 //! Backends that misbehave on purpose, each a function over an accepted TCP stream.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
@@ -38,6 +38,9 @@ impl Scripted {
         Self::start(move |stream| {
             if !head(stream).is_empty() {
                 let _ = stream.write_all(answer);
+                // Closing with unread input would reset the connection and may destroy the answer.
+                let _ = stream.shutdown(Shutdown::Write);
+                hold(stream);
             }
         })
     }
