@@ -21,7 +21,8 @@ fn syntax(text: &str, error: &serde_json::Error) -> Failure {
         .take(error.line().saturating_sub(1))
         .map(str::len)
         .sum();
-    let at = (line_start + error.column().saturating_sub(1)).min(text.len());
+    // The column counts bytes and may fall inside a character.
+    let at = text.floor_char_boundary(line_start + error.column().saturating_sub(1));
     let full = error.to_string();
     let message = full.split(" at line ").next().unwrap_or(&full);
     let help = if message.starts_with("trailing comma") {
