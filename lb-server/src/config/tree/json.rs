@@ -7,15 +7,13 @@ use serde::de::IgnoredAny;
 use super::{Entry, MAX_DEPTH, Node, Origin, Value};
 use crate::config::error::ValueError;
 
-type Failure = (ValueError, Range<usize>);
-
 /// Reads a document; the error is what is wrong and where.
-pub(in crate::config) fn parse(text: &str) -> Result<Node, Failure> {
+pub(in crate::config) fn parse(text: &str) -> Result<Node, (ValueError, Range<usize>)> {
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| syntax(text, &error))?;
     Walk { text, at: 0 }.node(MAX_DEPTH)
 }
 
-fn syntax(text: &str, error: &serde_json::Error) -> Failure {
+fn syntax(text: &str, error: &serde_json::Error) -> (ValueError, Range<usize>) {
     let line_start: usize = text
         .split_inclusive('\n')
         .take(error.line().saturating_sub(1))
@@ -81,7 +79,7 @@ impl Walk<'_> {
         self.at + close.map_or(rest.len(), |at| at + 2)
     }
 
-    fn node(&mut self, depth: usize) -> Result<Node, Failure> {
+    fn node(&mut self, depth: usize) -> Result<Node, (ValueError, Range<usize>)> {
         self.skip_space();
         let start = self.at;
         if depth == 0 {
@@ -104,7 +102,7 @@ impl Walk<'_> {
         Ok(Node::new(value, Origin::File(start..self.at)))
     }
 
-    fn values(&mut self, depth: usize) -> Result<Vec<Node>, Failure> {
+    fn values(&mut self, depth: usize) -> Result<Vec<Node>, (ValueError, Range<usize>)> {
         let mut values = Vec::new();
         self.step();
         self.skip_space();
@@ -120,7 +118,7 @@ impl Walk<'_> {
         }
     }
 
-    fn entries(&mut self, depth: usize) -> Result<Vec<Entry>, Failure> {
+    fn entries(&mut self, depth: usize) -> Result<Vec<Entry>, (ValueError, Range<usize>)> {
         let mut entries: Vec<Entry> = Vec::new();
         self.step();
         self.skip_space();
