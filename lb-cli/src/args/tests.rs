@@ -1,0 +1,6 @@
+use super::*;
+use clap::CommandFactory as _;
+#[test]
+fn the_command_line_is_consistent() {
+    Arguments::command().debug_assert();
+}
