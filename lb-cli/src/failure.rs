@@ -12,6 +12,10 @@ pub(crate) enum Exit {
     Failed,
     /// 2: bad usage; also what clap exits with.
     Usage,
+    /// 3: the configuration is invalid, or the file that was named does not exist.
+    Invalid,
+    /// 4: forced by a second signal, or the drain passed its deadline.
+    Forced,
 }
 
 impl From<Exit> for ExitCode {
@@ -20,6 +24,8 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Invalid => 3,
+            Exit::Forced => 4,
         })
     }
 }
@@ -43,12 +49,27 @@ impl Failure {
         Self::new(Exit::Usage, error.into(), next.into())
     }
 
+    /// The configuration is invalid.
+    pub(crate) fn invalid(error: impl Into<anyhow::Error>, next: impl Into<String>) -> Self {
+        Self::new(Exit::Invalid, error.into(), next.into())
+    }
+
+    /// Forced, or too late.
+    pub(crate) fn forced(error: impl Into<anyhow::Error>, next: impl Into<String>) -> Self {
+        Self::new(Exit::Forced, error.into(), next.into())
+    }
+
     fn new(exit: Exit, error: anyhow::Error, next: String) -> Self {
         Self { exit, error, next }
     }
 
     pub(crate) fn exit(&self) -> Exit {
         self.exit
+    }
+
+    /// What is wrong with the configuration, where that is why.
+    pub(crate) fn config_error(&self) -> Option<&lb_server::ConfigError> {
+        self.error.downcast_ref()
     }
 
     /// The next thing to try.

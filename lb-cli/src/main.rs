@@ -4,10 +4,19 @@
 //! passes through `main`: results on standard output, messages on standard error, one exit code.
 
 mod args;
+mod check;
+mod config;
+mod demo;
+mod demo_backend;
 mod documents;
 mod failure;
 mod gen_cert;
+mod init;
+mod layers;
+mod locate;
+mod logging;
 mod output;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -30,6 +39,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::DemoBackend(arguments) => demo_backend::run(&arguments),
         Command::GenCert(arguments) => gen_cert::run(&arguments),
         Command::Completions(arguments) => documents::completions(&arguments),
         Command::Man(arguments) => documents::man(&arguments),

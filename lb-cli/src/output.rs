@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use crate::failure::Failure;
 
 const RED: &str = "\u{1b}[1;31m";
+const YELLOW: &str = "\u{1b}[1;33m";
 const PLAIN: &str = "\u{1b}[0m";
 
 /// Writes one line of a result and flushes it, so that whoever reads a pipe sees it at once.
@@ -27,6 +28,11 @@ pub(crate) fn bytes(bytes: &[u8]) {
 /// Says something about the run without being its result.
 pub(crate) fn message(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Says what is wrong without being in the way.
+pub(crate) fn warning(text: impl Display) {
+    labelled(YELLOW, "warning", text);
 }
 
 /// Says what is wrong.
@@ -49,6 +55,6 @@ fn labelled(colour: &str, label: &str, text: impl Display) {
 }
 
 /// Whether standard error is a terminal whose reader did not decline colours (`NO_COLOR`).
-fn wants_colour() -> bool {
+pub(crate) fn wants_colour() -> bool {
     io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
