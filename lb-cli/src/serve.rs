@@ -1,5 +1,7 @@
 //! `lb-cli serve`: from arguments to a running server, and from signals to its end.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
@@ -163,11 +165,17 @@ pub(crate) async fn until_signalled(
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
     let handle = running.handle();
+    let forced = Cell::new(false);
     let ended = tokio::select! {
         result = running.wait() => result,
-        never = end_by_signals(handle, signals) => match never {},
+        never = end_by_signals(handle, signals, &forced) => match never {},
     };
     match ended {
+        // The exchanges that were cut off may have gone before the server noticed why.
+        Ok(()) if forced.get() => Err(Failure::forced(
+            anyhow::anyhow!("the shutdown was forced by a second signal"),
+            "send one signal only to let running exchanges finish",
+        )),
         Ok(()) => {
             tracing::info!("stopped, every exchange finished");
             Ok(Exit::Done)
@@ -180,13 +188,14 @@ pub(crate) async fn until_signalled(
     }
 }
 
-async fn end_by_signals(handle: Handle, signals: &mut Signals) -> std::convert::Infallible {
+async fn end_by_signals(handle: Handle, signals: &mut Signals, forced: &Cell<bool>) -> Infallible {
     let signal = signals.next().await;
     tracing::info!(signal, "draining; a second signal forces the end");
     handle.shutdown();
     loop {
         let signal = signals.next().await;
         tracing::warn!(signal, "forcing the end");
+        forced.set(true);
         handle.force();
     }
 }
