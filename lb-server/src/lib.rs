@@ -1,4 +1,4 @@
-//! An HTTP/2 load balancer as a library.
+#![doc = include_str!("../README.md")]
 
 mod body;
 mod clock;
