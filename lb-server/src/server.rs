@@ -396,8 +396,8 @@ impl Running {
         drain.begin();
         let cut = tokio::select! {
             biased;
-            () = drain.finished() => None,
             () = drain.forced() => Some("the shutdown was forced"),
+            () = drain.finished() => None,
             () = tokio::time::sleep(self.timeout) => Some("the deadline passed before every exchange had finished"),
         };
         drain.force();
