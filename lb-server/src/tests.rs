@@ -2,7 +2,10 @@
 
 mod backend;
 mod client;
+mod failures;
 mod forwarding;
+mod retry;
+mod timeouts;
 mod wire;
 
 use std::collections::HashMap;

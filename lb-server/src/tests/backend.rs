@@ -20,10 +20,7 @@ impl Backlog {
     }
 
     pub(super) async fn http1(&mut self) -> Http1 {
-        Http1 {
-            pipe: self.accept().await,
-            heard: Vec::new(),
-        }
+        Http1::new(self.accept().await)
     }
 
     pub(super) async fn http2(&mut self) -> Http2 {
@@ -43,6 +40,13 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
+    pub(super) fn new(pipe: DuplexStream) -> Self {
+        Self {
+            pipe,
+            heard: Vec::new(),
+        }
+    }
+
     /// Hears up to and including `end`.
     pub(super) async fn hear(&mut self, end: &str) -> String {
         loop {
