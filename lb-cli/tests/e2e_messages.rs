@@ -114,11 +114,11 @@ fn forwarding_fields_are_ours_alone() {
             ("", "app.example")
         );
         let version = if protocol == "--http2" {
-            "2 lb"
+            "2 lb ("
         } else {
-            "1.1 lb"
+            "1.1 lb ("
         };
-        assert_eq!(value("via"), version);
+        assert!(value("via").starts_with(version), "{}", value("via"));
     }
 }
 

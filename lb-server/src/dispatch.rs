@@ -392,6 +392,7 @@ fn connect_reject(error: ConnectError) -> Reject {
     match error {
         ConnectError::Timeout => Reject::ConnectTimeout,
         ConnectError::Io(_) => Reject::ConnectRefused,
+        ConnectError::Protocol(text) => Reject::BadResponse((*text).into()),
         ConnectError::Tls(text) => Reject::TlsFailed((*text).into()),
     }
 }

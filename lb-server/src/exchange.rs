@@ -16,7 +16,7 @@ use crate::body::Body;
 use crate::clock;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::pump::{Pump, PumpError};
-use crate::watched::{MIN_BYTES_PER_SECOND, MIN_RATE_AFTER, Watched, may_pause};
+use crate::watched::{Leftover, MIN_BYTES_PER_SECOND, MIN_RATE_AFTER, Watched, may_pause};
 
 /// Serves one stream. Dropping the future resets it, and what it waits for at a backend.
 pub(crate) async fn serve(
@@ -28,6 +28,7 @@ pub(crate) async fn serve(
 ) {
     let started = clock::now();
     let (parts, stream) = request.into_parts();
+    let leftover = Arc::new(Leftover::default());
     let may_pause = Arc::new(AtomicBool::new(may_pause(&parts.headers)));
     let (exchange, checked, is_html) = pipeline.admit(parts, arrival);
     let idle = exchange
@@ -36,7 +37,9 @@ pub(crate) async fn serve(
         .unwrap_or(stream_idle);
     let body = match Body::from_h2(stream) {
         body if body.is_end_stream() => body,
-        body => Body::new(Watched::new(body, idle, Arc::clone(&may_pause))),
+        body => {
+            Body::new(Watched::new(body, idle, Arc::clone(&may_pause)).leaving_rest_to(&leftover))
+        }
     };
     let response = {
         let mut answer = pin!(pipeline.answer(&exchange, checked, body, is_html));
@@ -74,11 +77,15 @@ pub(crate) async fn serve(
         }
     };
     if is_end {
-        return;
+        return leftover.discard().await;
     }
     let mut pump = Pump::new(stream);
     let reason = match reply(&mut pump, &mut body, idle).await {
-        Ok(()) => return,
+        Ok(()) => {
+            // The backend's side of the upload goes first.
+            drop(body);
+            return leftover.discard().await;
+        }
         Err(Broken::Pump(PumpError::Body(error))) => {
             // Never the end of the stream: the client must not take a part for the whole.
             pump.reset(Reason::INTERNAL_ERROR);

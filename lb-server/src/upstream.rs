@@ -23,6 +23,9 @@ pub(crate) enum ConnectError {
     Timeout,
     #[error("{0}")]
     Io(Arc<io::Error>),
+    /// It is there, but speaks something else.
+    #[error("{0}")]
+    Protocol(Arc<str>),
     #[error("TLS: {0}")]
     Tls(Arc<str>),
 }

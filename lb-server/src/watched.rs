@@ -1,5 +1,6 @@
 //! A request body under the clock: a client that stops sending, or drips, loses its stream.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::Sleep;
 
 use crate::body::{Body, BodyError};
@@ -29,6 +31,8 @@ pub(crate) fn may_pause(headers: &http::HeaderMap) -> bool {
 /// Watches the time that is spent waiting for the client, and no other.
 pub(crate) struct Watched {
     body: Body,
+    /// Where the rest goes when nobody wants it.
+    leftover: Option<Arc<Leftover>>,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
     waiting_since: Option<Instant>,
@@ -43,6 +47,7 @@ impl Watched {
         let timer = Box::pin(tokio::time::sleep(idle.min(MIN_RATE_AFTER)));
         Self {
             body,
+            leftover: None,
             idle,
             timer,
             waiting_since: None,
@@ -50,6 +55,12 @@ impl Watched {
             bytes: 0,
             may_pause,
         }
+    }
+
+    /// Leaves what was not read to `leftover` instead of dropping it.
+    pub(crate) fn leaving_rest_to(mut self, leftover: &Arc<Leftover>) -> Self {
+        self.leftover = Some(Arc::clone(leftover));
+        self
     }
 
     /// Checks what has been waited for; the timer is set to the next moment at which it may be too much.
@@ -112,5 +123,47 @@ impl http_body::Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         http_body::Body::size_hint(&self.body)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(leftover) = &self.leftover
+            && !self.body.is_end_stream()
+        {
+            *leftover.0.lock() = Some(std::mem::take(&mut self.body));
+        }
+    }
+}
+
+/// Bytes of an unwanted body that are read all the same.
+const LINGER_BYTES: usize = 64 * 1024;
+/// How long they may take.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The rest of a request's body that its target did not want.
+///
+/// Dropping it at once resets the stream, and a client that is still sending may then throw the
+/// reply away with it. So the end of a short body is awaited, as nginx does (`lingering_close`).
+#[derive(Debug, Default)]
+pub(crate) struct Leftover(Mutex<Option<Body>>);
+
+impl Leftover {
+    /// Reads what is left, within bounds, and drops it.
+    pub(crate) async fn discard(&self) {
+        let Some(mut body) = self.0.lock().take() else {
+            return;
+        };
+        let rest = async {
+            let mut read = 0;
+            while let Some(Ok(frame)) = poll_fn(|cx| body.poll_frame(cx)).await {
+                read += frame.data_ref().map_or(0, Bytes::len);
+                if read > LINGER_BYTES {
+                    return;
+                }
+            }
+        };
+        // Whether it ended or was given up makes no difference.
+        let _given_up = tokio::time::timeout(LINGER, rest).await;
     }
 }

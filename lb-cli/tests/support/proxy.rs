@@ -103,8 +103,12 @@ pub(crate) fn pool(name: &str, algorithm: &str, backends: &[String]) -> String {
 
 /// A route in the configuration.
 pub(crate) fn route(path: &str, pool: &str) -> String {
+    let name: String = path
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
     format!(
-        "[[routes]]\nname = \"to {pool} by {path}\"\nmatch = {{ path = \"{path}\" }}\npool = \"{pool}\"\n"
+        "[[routes]]\nname = \"{pool}-{name}\"\nmatch = {{ path = \"{path}\" }}\npool = \"{pool}\"\n"
     )
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -315,32 +316,38 @@ impl BackendConnections {
         let (ready, settings) = tokio::sync::oneshot::channel();
         let mut ready = Some(ready);
         tokio::spawn(async move {
-            // Drives the connection to its end; its streams learn of errors by themselves.
-            let _ended = poll_fn(|cx| {
-                let polled = std::pin::Pin::new(&mut connection).poll(cx);
+            let ended = poll_fn(|cx| {
+                let polled = Pin::new(&mut connection).poll(cx);
                 if flusher.frames().settings_seen
                     && let Some(ready) = ready.take()
                 {
                     // Whoever dialled may have given up.
-                    let _nobody_waits = ready.send(());
+                    let _nobody_waits = ready.send(Ok(()));
                 }
                 if flusher.frames().flood.is_some() {
-                    return Poll::Ready(Err(io::Error::other("the backend floods")));
+                    return Poll::Ready(Err(ConnectError::Protocol("the backend floods".into())));
                 }
                 match flusher.poll_flush(cx) {
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    _ => polled.map_err(io::Error::other),
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(ConnectError::Io(Arc::new(error)))),
+                    _ => polled.map_err(|error| match error.is_library() {
+                        true => ConnectError::Protocol(error.to_string().into()),
+                        false => ConnectError::Io(Arc::new(io::Error::other(error))),
+                    }),
                 }
             })
             .await;
+            // Its streams learn of the end by themselves; the dial does only here.
+            if let (Err(error), Some(ready)) = (ended, ready) {
+                let _nobody_waits = ready.send(Err(error));
+            }
         });
         // How many streams the backend takes is known only from its SETTINGS; what was sent before
         // could exceed it and wait on this connection while another would have been free.
-        settings.await.map_err(|_ended| {
-            ConnectError::Io(Arc::new(io::Error::new(
+        settings.await.unwrap_or_else(|_ended| {
+            Err(ConnectError::Io(Arc::new(io::Error::new(
                 io::ErrorKind::ConnectionReset,
                 "the backend closed before its HTTP/2 SETTINGS",
-            )))
+            ))))
         })?;
         let streams = Arc::new(AtomicUsize::new(0));
         self.state.lock().http2.push(SharedConnection {
