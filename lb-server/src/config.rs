@@ -11,19 +11,24 @@ mod check;
 mod defaults;
 mod error;
 mod hash_key;
+mod layers;
 mod model;
+mod print;
 mod program;
 mod read;
 mod setters;
+mod starter;
 mod substitute;
 mod suggest;
 mod tree;
 mod units;
 mod url;
+mod written;
 
 use std::path::Path;
 
 pub use error::{ConfigError, ConfigProblem, ValueError};
+pub use layers::{ConfigLayers, LoadedConfig};
 pub use model::*;
 pub use program::{CacheConfig, RateLimitConfig, ServerConfig, SessionConfig};
 
@@ -172,9 +177,13 @@ fn document(format: ConfigFormat, text: &str, name: &str) -> Result<Document, Co
 
 /// From the document to the configuration: references, values, then what they say about each other.
 fn interpret(document: &mut Document, variable: Lookup<'_>) -> Result<Config, ConfigError> {
-    let substituted = substitute::substitute(&mut document.root, variable);
-    substituted
-        .and_then(|()| read::config(&document.root))
+    substitute::substitute(&mut document.root, variable)
+        .map_err(|findings| place(document, findings))?;
+    understand(document)
+}
+
+fn understand(document: &Document) -> Result<Config, ConfigError> {
+    read::config(&document.root)
         .and_then(|config| {
             let findings = check::errors(&config);
             if findings.is_empty() {

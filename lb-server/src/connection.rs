@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, Stream};
 use h2::Reason;
 
@@ -95,12 +96,10 @@ pub(crate) async fn serve_http2(
     }
 }
 
-type BoxedExchange = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 struct Served {
     connection: h2::server::Connection<Transport, Bytes>,
     flusher: Flusher,
-    exchanges: FuturesUnordered<BoxedExchange>,
+    exchanges: FuturesUnordered<BoxFuture<'static, ()>>,
     pipeline: Arc<Pipeline>,
     terms: Arc<Terms>,
     arrival: Arrival,

@@ -243,7 +243,7 @@ async fn head(
         }
         if !is_armed && attempt.is_upload_done() {
             is_armed = true;
-            timer.as_mut().reset(tokio::time::Instant::now() + timeout);
+            timer.as_mut().reset((clock::now() + timeout).into());
         }
         if is_armed {
             return timer.as_mut().poll(cx).map(|()| Err(None));

@@ -22,6 +22,8 @@ pub mod reply;
 mod routes;
 mod server;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transport;
 mod upstream;

@@ -64,6 +64,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+# The default queue of 5 drops connections when a proxy opens many at once.
+ThreadingHTTPServer.request_queue_size = 128
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 server.daemon_threads = True
 print(f"listening {server.server_address[1]}", flush=True)

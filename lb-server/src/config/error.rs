@@ -19,6 +19,10 @@ impl ConfigError {
         Self { problems }
     }
 
+    pub(super) fn into_problems(self) -> Vec<ConfigProblem> {
+        self.problems
+    }
+
     /// The problems, at least one.
     #[must_use]
     pub fn problems(&self) -> &[ConfigProblem] {

@@ -84,8 +84,24 @@ impl Node {
         }
     }
 
+    /// Makes everything in it come from one place.
+    pub(super) fn claim(&mut self, origin: &Origin) {
+        self.origin.clone_from(origin);
+        match &mut self.value {
+            Value::List(values) => values.iter_mut().for_each(|node| node.claim(origin)),
+            Value::Table(entries) => {
+                for entry in entries {
+                    entry.key_origin.clone_from(origin);
+                    entry.node.claim(origin);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The origin of the value at `path`, or of the nearest thing around it; of its key if `at_key`.
-    fn locate(&self, path: &str, at_key: bool) -> &Origin {
+    /// Also whether that is a table around it, so that the value itself is not written.
+    fn locate(&self, path: &str, at_key: bool) -> (&Origin, bool) {
         let mut node = self;
         let mut origin = &self.origin;
         for segment in path.split(['.', '[']).filter(|segment| !segment.is_empty()) {
@@ -107,11 +123,11 @@ impl Node {
                 _ => None,
             };
             let Some(next) = next else {
-                break;
+                return (origin, matches!(node.value, Value::Table(_)));
             };
             node = next;
         }
-        origin
+        (origin, false)
     }
 }
 
@@ -126,7 +142,7 @@ pub(super) struct Document {
 impl Document {
     /// Says where in this document the finding stands.
     pub(super) fn place(&self, finding: Finding) -> ConfigProblem {
-        let origin = self.root.locate(&finding.path, finding.at_key);
+        let (origin, _) = self.root.locate(&finding.path, finding.at_key);
         let mut problem = finding.unplaced();
         match origin {
             Origin::File(span) => point(&mut problem, &self.name, &self.text, span.clone()),
@@ -134,6 +150,23 @@ impl Document {
             Origin::Flag(flag) => problem.source = Some(flag.clone()),
         }
         problem
+    }
+
+    /// Where the value at `path` is written: `lb.toml:12`, a variable or a flag.
+    pub(super) fn origin(&self, path: &str) -> Option<String> {
+        match self.root.locate(path, false) {
+            (_, true) => None,
+            (Origin::File(span), false) => {
+                let before = &self.text[..floor(&self.text, span.start)];
+                Some(format!(
+                    "{}:{}",
+                    self.name,
+                    before.matches('\n').count() + 1
+                ))
+            }
+            (Origin::Variable(name), false) => Some(name.clone()),
+            (Origin::Flag(flag), false) => Some(flag.clone()),
+        }
     }
 }
 

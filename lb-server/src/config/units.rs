@@ -116,7 +116,7 @@ pub(super) fn print_size(bytes: u64) -> String {
     let binary = &SIZES[..3];
     binary
         .iter()
-        .find(|(_, unit)| bytes > 0 && bytes % unit == 0)
+        .find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit))
         .map_or_else(
             || format!("{bytes}B"),
             |(name, unit)| format!("{}{name}", bytes / unit),

@@ -73,10 +73,11 @@ impl FromStr for BackendUrl {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         let name = text.split_once("://").map_or("http", |(name, _)| name);
         if let Some((_, host)) = authority.rsplit_once('@') {
-            return Err(wrong(
-                "a backend URL has no user name or password".into(),
+            // The text may hold a password, and errors end up in logs.
+            return Err(ValueError::new(
+                format!("`{name}://…@{host}`: a backend URL has no user name or password"),
                 format!(
-                    "write `{name}://{host}` and send `authorization` by `request_headers` of a route"
+                    "write `{name}://{host}` and set `authorization` by `request_headers` of a route"
                 ),
             ));
         }

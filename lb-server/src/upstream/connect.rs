@@ -9,12 +9,10 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::config::BackendAddress;
 use crate::transport::Io;
 
-/// A connection on its way.
-pub(crate) type Connecting<'a> = BoxFuture<'a, io::Result<Box<dyn Io>>>;
-
 /// Opens byte streams to backends; a test puts pipes behind it.
 pub(crate) trait Connector: Send + Sync + std::fmt::Debug {
-    fn connect<'a>(&'a self, address: &'a BackendAddress) -> Connecting<'a>;
+    fn connect<'a>(&'a self, address: &'a BackendAddress)
+    -> BoxFuture<'a, io::Result<Box<dyn Io>>>;
 }
 
 /// Unacknowledged bytes end a connection after this time: the far end is gone without a word.
@@ -25,7 +23,10 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct SocketConnector;
 
 impl Connector for SocketConnector {
-    fn connect<'a>(&'a self, address: &'a BackendAddress) -> Connecting<'a> {
+    fn connect<'a>(
+        &'a self,
+        address: &'a BackendAddress,
+    ) -> BoxFuture<'a, io::Result<Box<dyn Io>>> {
         Box::pin(async move {
             match address {
                 BackendAddress::Unix(path) => {

@@ -56,11 +56,9 @@ struct State {
     idle: Vec<IdleConnection>,
     /// What ALPN said last; `None` before the first connection.
     speaks_http2: Option<bool>,
-    dial: Option<DialResult>,
+    dial: Option<watch::Receiver<Option<Result<(), ConnectError>>>>,
     is_reaping: bool,
 }
-
-type DialResult = watch::Receiver<Option<Result<(), ConnectError>>>;
 
 #[derive(Debug)]
 struct SharedConnection {
@@ -223,7 +221,10 @@ impl BackendConnections {
     }
 
     /// Joins the dial under way, or starts it; `None` where each request needs a connection of its own.
-    fn join_dial(self: &Arc<Self>, connector: &Arc<dyn Connector>) -> Option<DialResult> {
+    fn join_dial(
+        self: &Arc<Self>,
+        connector: &Arc<dyn Connector>,
+    ) -> Option<watch::Receiver<Option<Result<(), ConnectError>>>> {
         let mut state = self.state.lock();
         let one_each = match self.target.url.scheme {
             BackendScheme::Http => true,

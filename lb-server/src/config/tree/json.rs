@@ -7,21 +7,20 @@ use serde::de::IgnoredAny;
 use super::{Entry, MAX_DEPTH, Node, Origin, Value};
 use crate::config::error::ValueError;
 
-type Failure = (ValueError, Range<usize>);
-
 /// Reads a document; the error is what is wrong and where.
-pub(in crate::config) fn parse(text: &str) -> Result<Node, Failure> {
+pub(in crate::config) fn parse(text: &str) -> Result<Node, (ValueError, Range<usize>)> {
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| syntax(text, &error))?;
     Walk { text, at: 0 }.node(MAX_DEPTH)
 }
 
-fn syntax(text: &str, error: &serde_json::Error) -> Failure {
+fn syntax(text: &str, error: &serde_json::Error) -> (ValueError, Range<usize>) {
     let line_start: usize = text
         .split_inclusive('\n')
         .take(error.line().saturating_sub(1))
         .map(str::len)
         .sum();
-    let at = (line_start + error.column().saturating_sub(1)).min(text.len());
+    // The column counts bytes and may fall inside a character.
+    let at = text.floor_char_boundary(line_start + error.column().saturating_sub(1));
     let full = error.to_string();
     let message = full.split(" at line ").next().unwrap_or(&full);
     let help = if message.starts_with("trailing comma") {
@@ -80,7 +79,7 @@ impl Walk<'_> {
         self.at + close.map_or(rest.len(), |at| at + 2)
     }
 
-    fn node(&mut self, depth: usize) -> Result<Node, Failure> {
+    fn node(&mut self, depth: usize) -> Result<Node, (ValueError, Range<usize>)> {
         self.skip_space();
         let start = self.at;
         if depth == 0 {
@@ -103,7 +102,7 @@ impl Walk<'_> {
         Ok(Node::new(value, Origin::File(start..self.at)))
     }
 
-    fn values(&mut self, depth: usize) -> Result<Vec<Node>, Failure> {
+    fn values(&mut self, depth: usize) -> Result<Vec<Node>, (ValueError, Range<usize>)> {
         let mut values = Vec::new();
         self.step();
         self.skip_space();
@@ -119,7 +118,7 @@ impl Walk<'_> {
         }
     }
 
-    fn entries(&mut self, depth: usize) -> Result<Vec<Entry>, Failure> {
+    fn entries(&mut self, depth: usize) -> Result<Vec<Entry>, (ValueError, Range<usize>)> {
         let mut entries: Vec<Entry> = Vec::new();
         self.step();
         self.skip_space();

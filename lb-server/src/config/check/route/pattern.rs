@@ -5,9 +5,7 @@ use http::Method;
 use crate::config::model::RouteMatch;
 use crate::config::url::is_host;
 
-type Wrong = Option<(String, String)>;
-
-pub(super) fn wrong_host(host: &str) -> Wrong {
+pub(super) fn wrong_host(host: &str) -> Option<(String, String)> {
     let wrong = |help: String| Some((format!("`{host}` is no host pattern"), help));
     let name = host.strip_prefix("*.").unwrap_or(host);
     if let Some((_, rest)) = host.split_once("://") {
@@ -46,7 +44,7 @@ pub(super) fn wrong_host(host: &str) -> Wrong {
     None
 }
 
-pub(super) fn wrong_path(path: &str) -> Wrong {
+pub(super) fn wrong_path(path: &str) -> Option<(String, String)> {
     let wrong = |help: String| Some((format!("`{path}` is no path pattern"), help));
     if !path.starts_with('/') {
         return wrong(format!("start with `/`: \"/{path}\""));
@@ -72,7 +70,7 @@ pub(super) fn wrong_path(path: &str) -> Wrong {
 }
 
 /// What is wrong with the location of a redirect.
-pub(super) fn wrong_location(to: &str) -> Wrong {
+pub(super) fn wrong_location(to: &str) -> Option<(String, String)> {
     const KNOWN: [&str; 4] = ["{host}", "{path}", "{query}", "{path_and_query}"];
     let known = || "known are `{host}`, `{path}`, `{query}` and `{path_and_query}`".to_owned();
     let mut rest = to;

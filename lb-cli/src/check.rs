@@ -1,0 +1,127 @@
+//! `lb-cli check`: everything that can be known about a configuration before serving it.
+
+mod certificates;
+
+use std::net::ToSocketAddrs as _;
+use std::path::Path;
+
+use lb_server::Config;
+use serde_json::{Value, json};
+
+use crate::args::{CheckArguments, CheckFormat};
+use crate::failure::{Exit, Failure};
+use crate::layers::{self, Overrides};
+use crate::locate::locate;
+use crate::output;
+
+/// Checks the configuration that `serve` would use.
+pub(crate) fn run(arguments: &CheckArguments) -> Result<Exit, Failure> {
+    let path = locate(arguments.config.as_deref());
+    let overrides = Overrides::of_environment();
+    if arguments.format == CheckFormat::Json {
+        return Ok(machine(path.as_deref(), &overrides, arguments.resolve));
+    }
+    let config = load(path.as_deref(), &overrides)?;
+    refuse(&problems(&config, arguments.resolve))?;
+    accept(path.as_deref(), &config);
+    Ok(Exit::Done)
+}
+
+/// `serve --check`: the same with the flags of `serve`.
+pub(crate) fn whole(path: Option<&Path>, overrides: &Overrides) -> Result<Exit, Failure> {
+    let config = load(path, overrides)?;
+    refuse(&problems(&config, false))?;
+    accept(path, &config);
+    Ok(Exit::Done)
+}
+
+fn refuse(problems: &[String]) -> Result<(), Failure> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::invalid(
+        anyhow::anyhow!("{}", problems.join("\n")),
+        "correct the path or the name; `lb-cli gen-cert` makes a certificate with its key",
+    ))
+}
+
+/// What only the machine can tell about a valid configuration.
+fn problems(config: &Config, resolve: bool) -> Vec<String> {
+    let mut problems = certificates::problems(config);
+    if resolve {
+        problems.extend(unresolved(config));
+    }
+    problems
+}
+
+fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
+    if path.is_none() && overrides.is_empty() {
+        return Err(Failure::invalid(
+            anyhow::anyhow!("there is no configuration to check"),
+            "name one with `--config FILE`, or write one with `lb-cli init`",
+        ));
+    }
+    layers::load(path, overrides)
+}
+
+fn accept(path: Option<&Path>, config: &Config) {
+    for warning in config.warnings() {
+        output::warning(warning);
+    }
+    let name = path.map_or_else(
+        || "configuration".to_owned(),
+        |path| path.display().to_string(),
+    );
+    output::line(format_args!(
+        "{name}: ok, listeners {}, pools {}, routes {}",
+        config.listeners.len(),
+        config.pools.len(),
+        config.routes.len()
+    ));
+}
+
+/// Prints one object; its `errors` and `warnings` have source, line, column, path, message, help.
+fn machine(path: Option<&Path>, overrides: &Overrides, resolve: bool) -> Exit {
+    let (errors, warnings) = match load(path, overrides) {
+        Ok(config) => {
+            let message = |message| json!({ "message": message });
+            (
+                problems(&config, resolve)
+                    .into_iter()
+                    .map(message)
+                    .collect::<Vec<_>>(),
+                json!(config.warnings()),
+            )
+        }
+        Err(failure) => {
+            let problems = failure.config_error().map(|error| json!(error.problems()));
+            let whole = || vec![json!({ "message": failure.to_string(), "help": failure.next() })];
+            let errors = match problems {
+                Some(Value::Array(problems)) => problems,
+                _ => whole(),
+            };
+            (errors, json!([]))
+        }
+    };
+    let valid = errors.is_empty();
+    output::line(json!({ "valid": valid, "errors": errors, "warnings": warnings }));
+    if valid { Exit::Done } else { Exit::Invalid }
+}
+
+/// The backends whose names have no address now.
+fn unresolved(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, pool) in &config.pools {
+        for (index, backend) in pool.backends.iter().enumerate() {
+            let url = backend.url.to_string();
+            // Unix sockets have no name to look up.
+            let Some((_, address)) = url.split_once("://") else {
+                continue;
+            };
+            if let Err(error) = address.to_socket_addrs() {
+                problems.push(format!("pools.{name}.backends[{index}]: `{url}`: {error}"));
+            }
+        }
+    }
+    problems
+}

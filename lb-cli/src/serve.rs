@@ -1,0 +1,201 @@
+//! `lb-cli serve`: from arguments to a running server, and from signals to its end.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::io;
+
+use anyhow::Context as _;
+use lb_server::{Config, Error, ErrorKind, Handle, Running, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::ServeArguments;
+use crate::check;
+use crate::demo;
+use crate::failure::{Exit, Failure};
+use crate::layers::{self, Overrides};
+use crate::locate::locate;
+use crate::logging;
+use crate::output;
+
+/// Serves until a signal, or only checks with `--check`.
+pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
+    logging::start(&arguments.verbosity);
+    let path = locate(arguments.config.as_deref());
+    let environment = Overrides::of_environment();
+    let nothing_is_configured =
+        path.is_none() && environment.is_empty() && !arguments.describes_a_server();
+    if nothing_is_configured && !arguments.check {
+        return block_on(demo::serve(arguments.listen.as_deref()));
+    }
+    let overrides = environment.with_flags(arguments);
+    if arguments.check {
+        return check::whole(path.as_deref(), &overrides);
+    }
+    let config = layers::load(path.as_deref(), &overrides)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = path.map_or_else(|| "flags".to_owned(), |path| path.display().to_string()),
+        overridden = !overrides.is_empty(),
+        "starting"
+    );
+    for (name, pool) in &config.pools {
+        let backends: Vec<_> = pool.backends.iter().map(|b| b.url.to_string()).collect();
+        tracing::info!(pool = name, backends = backends.join(" "), "pool");
+    }
+    for warning in config.warnings() {
+        output::warning(warning);
+    }
+    block_on(async {
+        let mut signals = Signals::listen()?;
+        let running = start(config).await?;
+        announce(&running);
+        until_signalled(running, &mut signals).await
+    })
+}
+
+/// Runs the future on this thread; the workers of the servers have threads of their own.
+pub(crate) fn block_on<F>(future: F) -> Result<Exit, Failure>
+where
+    F: Future<Output = Result<Exit, Failure>>,
+{
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+        .map_err(|error| Failure::failed(error, "raise the limits of the process (`ulimit -a`)"))?
+        .block_on(future)
+}
+
+async fn start(config: Config) -> Result<Running, Failure> {
+    let server = Server::from_config(config).map_err(start_failure)?;
+    server.start().await.map_err(start_failure)
+}
+
+/// Prints a line for each address, for programs that wait for it as much as for people.
+pub(crate) fn announce(running: &Running) {
+    for local in running.local_addrs() {
+        output::line(format_args!(
+            "listening name={} url={local}",
+            local.listener
+        ));
+    }
+}
+
+/// What to do about a server that does not start.
+pub(crate) fn start_failure(error: Error) -> Failure {
+    let cause = io_kind(&error);
+    match (error.kind(), cause) {
+        (ErrorKind::Config, _) => Failure::invalid(error, "run `lb-cli check`"),
+        (ErrorKind::Tls, _) => Failure::invalid(
+            error,
+            "correct the paths of certificate and key, or make a pair with `lb-cli gen-cert`",
+        ),
+        (ErrorKind::Listen, Some(io::ErrorKind::AddrInUse)) => Failure::failed(
+            error,
+            "another process listens there (`ss -ltnp` names it); stop it, or take a free port \
+             with `--listen 127.0.0.1:0`",
+        ),
+        (ErrorKind::Listen, Some(io::ErrorKind::PermissionDenied)) => Failure::failed(
+            error,
+            "ports below 1024 need CAP_NET_BIND_SERVICE; take a higher one with `--listen`",
+        ),
+        (ErrorKind::Listen, _) => Failure::failed(
+            error,
+            "listen on an address of this machine: `--listen 127.0.0.1:0`",
+        ),
+        _ => Failure::failed(error, "run again with -v to see what it was doing"),
+    }
+}
+
+fn io_kind(error: &Error) -> Option<io::ErrorKind> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The signals that end a server.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from their default, which is to die at once.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let take = |kind| {
+            signal(kind)
+                .context("cannot take over signals")
+                .map_err(|error| Failure::failed(error, "run it under another service manager"))
+        };
+        Ok(Self {
+            terminate: take(SignalKind::terminate())?,
+            interrupt: take(SignalKind::interrupt())?,
+            quit: take(SignalKind::quit())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => "SIGQUIT",
+        }
+    }
+}
+
+/// Waits for the first signal, drains, and forces the end at the second.
+///
+/// # Errors
+///
+/// Exchanges were cut off, by the second signal or by the deadline.
+pub(crate) async fn until_signalled(
+    running: Running,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
+    let handle = running.handle();
+    let forced = Cell::new(false);
+    let ended = tokio::select! {
+        result = running.wait() => result,
+        never = end_by_signals(handle, signals, &forced) => match never {},
+    };
+    match ended {
+        // The exchanges that were cut off may have gone before the server noticed why.
+        Ok(()) if forced.get() => Err(Failure::forced(
+            anyhow::anyhow!("the shutdown was forced by a second signal"),
+            "send one signal only to let running exchanges finish",
+        )),
+        Ok(()) => {
+            tracing::info!("stopped, every exchange finished");
+            Ok(Exit::Done)
+        }
+        Err(error) if error.kind() == ErrorKind::ShutdownTimeout => Err(Failure::forced(
+            error,
+            "a longer `shutdown_timeout` under [server] lets slow exchanges finish",
+        )),
+        Err(error) => Err(Failure::failed(error, "run again with -v")),
+    }
+}
+
+async fn end_by_signals(handle: Handle, signals: &mut Signals, forced: &Cell<bool>) -> Infallible {
+    let signal = signals.next().await;
+    tracing::info!(signal, "draining; a second signal forces the end");
+    handle.shutdown();
+    loop {
+        let signal = signals.next().await;
+        tracing::warn!(signal, "forcing the end");
+        forced.set(true);
+        handle.force();
+    }
+}

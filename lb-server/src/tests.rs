@@ -1,0 +1,207 @@
+//! The whole data path in memory under virtual time: pipes instead of sockets, scripted backends.
+
+mod backend;
+mod client;
+mod forwarding;
+mod wire;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+
+use crate::config::{BackendAddress, Config, TargetConfig};
+use crate::dispatch::Dispatch;
+use crate::drain::Drain;
+use crate::entropy::Entropy;
+use crate::handler::{ErasedHandler, Handler};
+use crate::listener::{Accepted, Admissions, Listener, Socket};
+use crate::pipeline::{Pipeline, PipelineParts};
+use crate::server::{self, Handle};
+use crate::snapshot::Snapshot;
+use crate::transport::Io;
+use crate::upstream::connect::Connector;
+use crate::upstream::connections::Upstreams;
+
+use backend::Backlog;
+use client::Client;
+
+/// What the pipes hold, as a socket's buffers would.
+const PIPE_BYTES: usize = 256 * 1024;
+/// Where clients come from: neither loopback nor trusted.
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+/// Virtual time after which a test is taken to hang: beyond every timeout of the server.
+const HANG: Duration = Duration::from_secs(3600);
+
+/// A worker of the server with pipes on both sides.
+struct Proxy {
+    listener: Arc<Listener>,
+    admissions: Arc<Admissions>,
+    queue: mpsc::UnboundedSender<Accepted>,
+    network: Arc<Network>,
+    handle: Handle,
+    drain: Drain,
+}
+
+impl Proxy {
+    /// A listener, and a pool of these backends.
+    fn to(backends: &[&str]) -> Self {
+        Self::with(backends, "")
+    }
+
+    /// As [`Proxy::to`], with more TOML after it.
+    fn with(backends: &[&str], more: &str) -> Self {
+        Self::new(&format!(
+            "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
+             [pools.default]\nbackends = {backends:?}\n{more}"
+        ))
+    }
+
+    fn new(toml: &str) -> Self {
+        let config = Config::from_toml(toml, "test").expect("the configuration is valid");
+        Self::start(&config, None)
+    }
+
+    fn handled_by(backends: &[&str], handler: impl Handler) -> Self {
+        let toml = format!(
+            "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
+             [pools.default]\nbackends = {backends:?}\n"
+        );
+        let mut config = Config::from_toml(&toml, "test").expect("the configuration is valid");
+        config.routes[0].target = TargetConfig::Handler;
+        Self::start(&config, Some(Arc::new(handler)))
+    }
+
+    fn start(config: &Config, handler: Option<Arc<dyn ErasedHandler>>) -> Self {
+        let snapshot = Snapshot::build(config, handler.is_some()).unwrap();
+        let (name, listener) = config.listeners.first_key_value().unwrap();
+        let listener = Arc::new(Listener::build(name, listener).unwrap());
+        let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
+        let network = Arc::new(Network::default());
+        let entropy = Arc::new(Entropy::from_seed(7));
+        let upstreams = Arc::new(Upstreams::new(Arc::clone(&network) as Arc<dyn Connector>));
+        let pipeline = Arc::new(Pipeline::new(
+            PipelineParts {
+                handle: handle.clone(),
+                handler,
+                entropy: Arc::clone(&entropy),
+                instance: 0x5eed,
+            },
+            Dispatch::new(upstreams, entropy),
+        ));
+        let admissions = Admissions::new(1000, 100, 100, Vec::new());
+        let drain = Drain::default();
+        let (queue, accepted) = mpsc::unbounded_channel();
+        tokio::spawn(server::work(
+            accepted,
+            pipeline,
+            Arc::clone(&admissions),
+            drain.clone(),
+            Arc::new(AtomicUsize::new(0)),
+        ));
+        Self {
+            listener,
+            admissions,
+            queue,
+            network,
+            handle,
+            drain,
+        }
+    }
+
+    /// A new connection from a client, nothing said yet.
+    async fn pipe(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let room = self.admissions.room().await.unwrap();
+        let sent = self.queue.send(Accepted {
+            socket: Socket::Memory(Box::new(theirs)),
+            peer: CLIENT,
+            listener: Arc::clone(&self.listener),
+            admission: self.admissions.admit(CLIENT, room).unwrap(),
+        });
+        assert!(sent.is_ok(), "the worker has ended");
+        ours
+    }
+
+    async fn connect(&self) -> Client {
+        Client::new(self.pipe().await).await
+    }
+
+    /// Connections to this host arrive at the backlog; without one they are refused.
+    fn backend(&self, host: &str) -> Backlog {
+        let (arrive, arriving) = mpsc::unbounded_channel();
+        self.network
+            .hosts
+            .lock()
+            .insert(host.to_owned(), Some(arrive));
+        Backlog(arriving)
+    }
+
+    /// Connections to this host are never answered.
+    fn black_hole(&self, host: &str) {
+        self.network.hosts.lock().insert(host.to_owned(), None);
+    }
+
+    /// Exchanges with backends that are under way.
+    fn in_flight(&self) -> u32 {
+        let metrics = self.handle.metrics();
+        metrics
+            .backends
+            .values()
+            .map(|backend| backend.in_flight)
+            .sum()
+    }
+}
+
+/// Where backends are found: by host name, whatever the port.
+#[derive(Debug, Default)]
+struct Network {
+    hosts: Mutex<HashMap<String, Option<mpsc::UnboundedSender<DuplexStream>>>>,
+}
+
+impl Connector for Network {
+    fn connect<'a>(
+        &'a self,
+        address: &'a BackendAddress,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send + 'a>> {
+        let BackendAddress::Host { host, .. } = address else {
+            panic!("tests name their backends by host");
+        };
+        let found = self.hosts.lock().get(host).cloned();
+        Box::pin(async move {
+            match found {
+                Some(Some(backlog)) => {
+                    let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+                    backlog
+                        .send(theirs)
+                        .map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+                    Ok(Box::new(ours) as Box<dyn Io>)
+                }
+                Some(None) => std::future::pending().await,
+                None => Err(io::ErrorKind::ConnectionRefused.into()),
+            }
+        })
+    }
+}
+
+/// Waits for what must come; virtual time makes a hang a failure at once.
+async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(HANG, future).await {
+        Ok(output) => output,
+        Err(_elapsed) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// Lets everything happen that can happen without time passing.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}

@@ -1,0 +1,306 @@
+//! What is read is what was meant, and what is printed reads back the same.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests, which clippy does not see"
+)]
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use lb_server::{
+    Algorithm, BackendConfig, Config, ConfigFormat, HashKey, ListenerConfig, ListenerTls,
+    LoadBalancerConfig, RouteConfig, RouteMatch, TargetConfig,
+};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const MINIMAL_TOML: &str = r#"
+listen = "0.0.0.0:8443"
+tls = { cert = "server.crt", key = "server.key" }
+algorithm = "least-connections"
+backends = ["http://10.0.0.1:3000", "http://10.0.0.2:3000"]
+"#;
+
+const MINIMAL_JSON: &str = r#"{
+  "$schema": "./lb.schema.json",
+  "listen": "0.0.0.0:8443",
+  "tls": { "cert": "server.crt", "key": "server.key" },
+  "algorithm": "least-connections",
+  "backends": ["http://10.0.0.1:3000", "http://10.0.0.2:3000"]
+}"#;
+
+fn toml(text: &str) -> Config {
+    Config::from_toml(text, "lb.toml").unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn json(text: &str) -> Config {
+    Config::from_json(text, "lb.json").unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+#[test]
+fn both_spellings_mean_the_same() {
+    let config = toml(MINIMAL_TOML);
+    assert_eq!(config, json(MINIMAL_JSON));
+    assert_eq!(
+        config.pools["default"].algorithm,
+        Algorithm::LeastConnections
+    );
+    assert_eq!(
+        config.routes[0].target,
+        TargetConfig::Pool("default".into())
+    );
+    assert_eq!(config.warnings(), Vec::new());
+}
+
+#[test]
+fn the_long_form_has_everything_written_out() {
+    insta::assert_snapshot!(toml(MINIMAL_TOML).to_toml());
+}
+
+#[test]
+fn a_rich_configuration_is_read_as_meant() {
+    let config = toml(include_str!("config/rich.toml"));
+    assert_eq!(config, toml(&config.to_toml()));
+    assert_eq!(config, json(&config.to_json()));
+    assert_eq!(config.listeners["plain"].tls, ListenerTls::Off);
+    assert_eq!(config.pools["assets"].hash.balance_factor, Some(1.25));
+    assert_eq!(
+        config.routes[1].stream_idle,
+        Some(Duration::from_secs(3600))
+    );
+    insta::assert_debug_snapshot!(config.warnings());
+}
+
+#[test]
+fn references_are_replaced_in_values() {
+    let variable = |name: &str| (name == "APP").then(|| "app.internal".to_owned());
+    let text = "listen = \"127.0.0.1:${PORT:-8443}\"\nbackends = [\"http://${APP}:3000\"]\n";
+    let config = Config::from_text(ConfigFormat::Toml, text, "lb.toml", &variable).unwrap();
+    assert_eq!(
+        config.pools["default"].backends[0].url.to_string(),
+        "http://app.internal:3000"
+    );
+}
+
+#[test]
+fn the_full_starter_is_made_of_defaults() {
+    let config = toml(Config::starter_toml(true));
+    let defaults = toml(
+        "listen = \"127.0.0.1:8443\"\nbackends = [\"http://127.0.0.1:3000\", \"http://127.0.0.1:3001\"]\n",
+    );
+    assert_eq!(config, defaults);
+    assert_eq!(json(&Config::starter_json(true)), defaults);
+}
+
+#[test]
+fn the_short_starter_works() {
+    let config = toml(Config::starter_toml(false));
+    assert_eq!(
+        config.listeners["default"].tls,
+        ListenerTls::self_signed(&["localhost"])
+    );
+    assert_eq!(json(&Config::starter_json(false)), config);
+    assert_eq!(config.warnings(), Vec::new());
+}
+
+/// Every object of the schema with its keys, by the place in the schema.
+fn objects<'a>(schema: &'a Value, place: &str, found: &mut Vec<(String, &'a Value)>) {
+    match schema {
+        Value::Object(map) => {
+            if map.contains_key("properties") {
+                found.push((place.to_owned(), schema));
+            }
+            for (key, value) in map {
+                objects(value, &format!("{place}/{key}"), found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| objects(value, place, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_schema_is_closed_and_the_full_starter_names_every_key() {
+    let schema = Config::schema();
+    let mut found = Vec::new();
+    objects(&schema, "", &mut found);
+    assert!(found.len() > 15, "{}", found.len());
+    let starter = Config::starter_toml(true);
+    let short = ["$schema", "listen", "tls", "algorithm", "backends"];
+    for (place, object) in found {
+        assert_eq!(
+            object["additionalProperties"],
+            Value::Bool(false),
+            "{place}"
+        );
+        for key in object["properties"].as_object().unwrap().keys() {
+            let named = ["[", ".", "# ", "{ ", ", ", "\n", "  "]
+                .iter()
+                .any(|before| {
+                    [" =", "]", "."]
+                        .iter()
+                        .any(|after| starter.contains(&format!("{before}{key}{after}")))
+                });
+            assert!(named || short.contains(&key.as_str()), "{place}: {key}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_does_not_change_unseen() {
+    insta::assert_snapshot!(serde_json::to_string_pretty(&Config::schema()).unwrap());
+}
+
+fn word() -> impl Strategy<Value = String> {
+    "[a-z]([a-z0-9_-]{0,8}[a-z0-9])?"
+}
+
+fn backends() -> impl Strategy<Value = Vec<BackendConfig>> {
+    let one = (
+        prop::sample::select(vec!["http", "h2c", "https"]),
+        1..=65_535u16,
+        1..=65_535u32,
+        0..3u32,
+        any::<bool>(),
+    );
+    prop::collection::vec(one, 0..4).prop_map(|list| {
+        list.into_iter()
+            .enumerate()
+            .map(|(index, (scheme, port, weight, max, named))| {
+                let config = BackendConfig::new(format!("{scheme}://h{index}:{port}")).unwrap();
+                let config = config.weight(weight).max_connections(max);
+                if named {
+                    config.name(format!("n{index}")).server_name("a.b")
+                } else {
+                    config
+                }
+            })
+            .collect()
+    })
+}
+
+fn pool() -> impl Strategy<Value = LoadBalancerConfig> {
+    let key = prop_oneof![
+        Just(HashKey::Path),
+        word().prop_map(HashKey::Query),
+        word().prop_map(|name| HashKey::Header(name.parse().unwrap())),
+    ];
+    (
+        backends(),
+        key,
+        prop::option::of(1.0..4.0f64),
+        1..=32u8,
+        1..100_000_000_000u64,
+    )
+        .prop_map(|(backends, key, factor, prefix, nanos)| {
+            let mut pool = LoadBalancerConfig::new(Algorithm::ConsistentHashing)
+                .backends(backends)
+                .hash_key(key);
+            pool.hash.balance_factor = factor;
+            pool.hash.ipv4_prefix = prefix;
+            pool.timeouts.connect = Duration::from_nanos(nanos);
+            pool
+        })
+}
+
+fn target() -> impl Strategy<Value = TargetConfig> {
+    prop_oneof![
+        Just(TargetConfig::Pool("p".into())),
+        "[ -~]{0,20}".prop_map(|body| TargetConfig::Respond {
+            status: StatusCode::OK,
+            body,
+            content_type: "text/html".into()
+        }),
+        Just(TargetConfig::Redirect {
+            to: "https://${x}".replace("${x}", "x.y{path}"),
+            status: StatusCode::FOUND
+        }),
+    ]
+}
+
+fn routes() -> impl Strategy<Value = Vec<RouteConfig>> {
+    let one = (
+        word(),
+        target(),
+        prop::option::of("[ -~]{0,10}"),
+        any::<bool>(),
+    );
+    prop::collection::vec(one, 1..4).prop_map(|list| {
+        list.into_iter()
+            .enumerate()
+            .map(|(index, (host, target, value, methods))| {
+                let mut matches = RouteMatch::default()
+                    .host(vec![host])
+                    .path(format!("/{index}/*"));
+                let header = HeaderName::from_static("x-one");
+                matches.headers = vec![(header.clone(), value.clone())];
+                if methods {
+                    matches.methods = vec![Method::GET, Method::from_bytes(b"PURGE").unwrap()];
+                }
+                let mut route = RouteConfig::new(format!("r{index}"), target).matches(matches);
+                if let Some(value) = value {
+                    route.request_headers.set =
+                        vec![(header, HeaderValue::from_str(&value).unwrap())];
+                    route.response_headers.remove = vec![HeaderName::from_static("server")];
+                }
+                route
+            })
+            .collect()
+    })
+}
+
+fn tls() -> impl Strategy<Value = ListenerTls> {
+    prop_oneof![
+        Just(ListenerTls::Off),
+        Just(ListenerTls::self_signed(&["localhost"])),
+        Just(ListenerTls::self_signed(&["a.b", "10.0.0.1"])),
+        "[ -~]{1,12}".prop_map(|cert| ListenerTls::files(cert, "k")),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_reads_back_the_same(pool in pool(), routes in routes(), tls in tls(), window in 65_536..=2_147_483_647u32) {
+        let mut listener = ListenerConfig::at(vec!["0.0.0.0:1".parse().unwrap(), "unix:/run/a".parse().unwrap()]).tls(tls);
+        listener.http2.connection_window = window;
+        let mut config = Config::default().listener("l", listener).pool("p", pool);
+        config.routes = routes;
+        prop_assert_eq!(&config, &toml(&config.to_toml()));
+        prop_assert_eq!(&config, &json(&config.to_json()));
+    }
+
+    #[test]
+    fn no_text_panics(text in any::<String>(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Config::from_toml(&text, "lb.toml").map_err(|error| error.to_string());
+        let _ = Config::from_json(&text, "lb.json").map_err(|error| error.to_string());
+        let text = String::from_utf8_lossy(&bytes);
+        let _ = Config::from_toml(&text, "lb.toml").map_err(|error| error.to_string());
+        let _ = Config::from_json(&text, "lb.json").map_err(|error| error.to_string());
+    }
+
+    #[test]
+    fn no_damage_to_a_file_panics(at in 0..3000usize, length in 0..40usize, insert in "[\\[\\]{}\"=.,0-9a-zé\\n-]{0,6}") {
+        let text = include_str!("config/rich.toml");
+        let start = text.floor_char_boundary(at.min(text.len()));
+        let end = text.floor_char_boundary((start + length).min(text.len()));
+        let damaged = format!("{}{insert}{}", &text[..start], &text[end..]);
+        let _ = Config::from_toml(&damaged, "lb.toml").map_err(|error| error.to_string());
+        let as_json = toml(text).to_json();
+        let (start, end) = (start.min(as_json.len()), end.min(as_json.len()));
+        let damaged = format!("{}{insert}{}", &as_json[..start], &as_json[end..]);
+        let _ = Config::from_json(&damaged, "lb.json").map_err(|error| error.to_string());
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let deep = format!("{{\"server\":{}1{}}}", "[".repeat(100), "]".repeat(100));
+    let error = Config::from_json(&deep, "lb.json").unwrap_err().to_string();
+    assert!(error.contains("nested too deeply"), "{error}");
+    let error = Config::from_toml(
+        &format!("a = {}1{}", "[".repeat(5000), "]".repeat(5000)),
+        "lb.toml",
+    );
+    assert!(error.is_err());
+}
