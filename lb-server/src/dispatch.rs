@@ -43,7 +43,16 @@ struct Outgoing {
 /// One attempt that came to nothing, and whether another may be made.
 struct Failed {
     reject: Reject,
-    may_retry: bool,
+    retry: Retry,
+}
+
+/// Whether a request may be sent once more.
+enum Retry {
+    No,
+    /// To another backend.
+    Elsewhere,
+    /// To another backend, or over a new connection to the same one.
+    Anywhere,
 }
 
 impl Dispatch {
@@ -63,23 +72,27 @@ impl Dispatch {
         let outgoing = outgoing(exchange, parts)?;
         let replay = (!body.is_end_stream()).then(|| Replay::new(body));
         let mut tried: Vec<BackendId> = Vec::new();
-        loop {
+        let mut failure = None;
+        for _attempt in 0..MAX_ATTEMPTS {
             let hint = PickHint::new(self.entropy.draw()).key(key).tried(&tried);
+            // After a failed attempt the failure says more than that nobody else is there.
             let picked = match pool.balancer.pick(&hint, clock::now()) {
                 Pick::Picked(picked) => picked,
-                Pick::AllFull => return Err(Reject::QueueFull),
-                Pick::NoneEligible => return Err(Reject::NoHealthyBackend),
+                Pick::AllFull => return Err(failure.unwrap_or(Reject::QueueFull)),
+                Pick::NoneEligible => return Err(failure.unwrap_or(Reject::NoHealthyBackend)),
             };
             let Some(target) = pool.target(picked.id()) else {
                 // Removed between the pick and here.
                 tried.push(picked.id().clone());
                 continue;
             };
-            let Some(body) = replay
-                .as_ref()
-                .map_or_else(|| Some(Body::empty()), Replay::again)
-            else {
-                return Err(Reject::BackendReset);
+            let body = match &replay {
+                None => Body::empty(),
+                Some(replay) => match replay.again() {
+                    Some(body) => body,
+                    // Too much of it was sent to be kept.
+                    None => break,
+                },
             };
             let failed = match self
                 .attempt(exchange, &target, picked, &outgoing, body)
@@ -93,13 +106,23 @@ impl Dispatch {
                 }
                 Err(failed) => failed,
             };
-            tracing::debug!(backend = %target.id, reason = failed.reject.reason(), details = failed.reject.details(), "attempt failed");
+            tracing::debug!(
+                backend = %target.id,
+                reason = failed.reject.reason(),
+                details = failed.reject.details(),
+                "attempt failed"
+            );
+            failure = Some(failed.reject);
             tried.push(target.id.clone());
-            let is_last = tried.len() >= MAX_ATTEMPTS || !failed.may_retry;
-            if is_last || !has_untried(pool, &tried) {
-                return Err(failed.reject);
+            match failed.retry {
+                Retry::No => break,
+                Retry::Elsewhere => {}
+                // A connection that went stale says nothing about its backend.
+                Retry::Anywhere if has_untried(pool, &tried) => {}
+                Retry::Anywhere => tried.clear(),
             }
         }
+        Err(failure.unwrap_or(Reject::NoHealthyBackend))
     }
 
     async fn attempt(
@@ -173,7 +196,7 @@ impl Dispatch {
             .await
             .map_err(|error| Failed {
                 reject: connect_reject(error),
-                may_retry: true,
+                retry: Retry::Elsewhere,
             })?;
         match checkout {
             Checkout::Http1(connection) => {
@@ -211,7 +234,7 @@ impl Dispatch {
                     // Nothing was sent: the connection ended since it was checked out.
                     .map_err(|error| Failed {
                         reject: reject(error),
-                        may_retry: true,
+                        retry: Retry::Anywhere,
                     })
             }
         }
@@ -255,18 +278,18 @@ async fn head(
         Ok(response) => Ok((attempt, response)),
         Err(None) => Err(Failed {
             reject: Reject::ResponseTimeout,
-            may_retry: false,
+            retry: Retry::No,
         }),
         Err(Some(error)) => {
-            let may_retry = match &error {
-                UpstreamError::Unprocessed => true,
+            let retry = match &error {
+                UpstreamError::Unprocessed => Retry::Anywhere,
                 // It may have been processed: repeating it must change nothing (RFC 9110 §9.2.2).
-                UpstreamError::Reset => method.is_idempotent(),
-                _ => false,
+                UpstreamError::Reset if method.is_idempotent() => Retry::Anywhere,
+                _ => Retry::No,
             };
             Err(Failed {
                 reject: reject(error),
-                may_retry,
+                retry,
             })
         }
     }
