@@ -134,10 +134,11 @@ impl Dispatch {
         body: Body,
     ) -> Result<Response<Body>, Failed> {
         let result = match self.start(target, outgoing, body).await {
-            Ok(attempt) => {
+            Ok((attempt, is_reused)) => {
                 head(
                     exchange,
                     attempt,
+                    is_reused,
                     target.timeouts.response_headers,
                     &outgoing.method,
                 )
@@ -184,12 +185,13 @@ impl Dispatch {
         }
     }
 
+    /// Begins an attempt; tells too whether its connection had served a request before.
     async fn start(
         &self,
         target: &Arc<BackendTarget>,
         outgoing: &Outgoing,
         body: Body,
-    ) -> Result<Attempt, Failed> {
+    ) -> Result<(Attempt, bool), Failed> {
         let checkout = self
             .upstreams
             .checkout(target)
@@ -199,7 +201,10 @@ impl Dispatch {
                 retry: Retry::Elsewhere,
             })?;
         match checkout {
-            Checkout::Http1(connection) => {
+            Checkout::Http1 {
+                connection,
+                is_reused,
+            } => {
                 let length = outgoing
                     .headers
                     .get(CONTENT_LENGTH)
@@ -219,18 +224,19 @@ impl Dispatch {
                     headers: &outgoing.headers,
                     close: false,
                 };
-                Ok(Attempt::Http1(http1::Exchange::start(
+                let exchange = http1::Exchange::start(
                     connection,
                     head,
                     body,
                     length,
                     http1::ResponseLimits::default(),
-                )))
+                );
+                Ok((Attempt::Http1(exchange), is_reused))
             }
             Checkout::Http2(mut sender, slot) => {
                 let head = outgoing.http2(target);
                 http2::Exchange::start(&mut sender, slot, head, body)
-                    .map(Attempt::Http2)
+                    .map(|exchange| (Attempt::Http2(exchange), false))
                     // Nothing was sent: the connection ended since it was checked out.
                     .map_err(|error| Failed {
                         reject: reject(error),
@@ -246,6 +252,7 @@ impl Dispatch {
 async fn head(
     exchange: &Exchange,
     mut attempt: Attempt,
+    is_reused: bool,
     timeout: Duration,
     method: &Method,
 ) -> Result<(Attempt, Response<()>), Failed> {
@@ -284,7 +291,8 @@ async fn head(
             let retry = match &error {
                 UpstreamError::Unprocessed => Retry::Anywhere,
                 // It may have been processed: repeating it must change nothing (RFC 9110 §9.2.2).
-                UpstreamError::Reset if method.is_idempotent() => Retry::Anywhere,
+                UpstreamError::Reset if method.is_idempotent() && is_reused => Retry::Anywhere,
+                UpstreamError::Reset if method.is_idempotent() => Retry::Elsewhere,
                 _ => Retry::No,
             };
             Err(Failed {

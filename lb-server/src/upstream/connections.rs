@@ -92,7 +92,11 @@ impl Drop for StreamSlot {
 
 /// A connection with room for one more request.
 pub(crate) enum Checkout {
-    Http1(http1::Connection<Transport>),
+    Http1 {
+        connection: http1::Connection<Transport>,
+        /// Whether it served a request before, so that it may have gone stale unnoticed.
+        is_reused: bool,
+    },
     Http2(SendRequest<Bytes>, StreamSlot),
 }
 
@@ -185,7 +189,10 @@ impl BackendConnections {
             if now.duration_since(idle.since) < self.target.timeouts.idle
                 && idle.connection.poll_is_idle(&mut cx)
             {
-                return Some(Checkout::Http1(idle.connection));
+                return Some(Checkout::Http1 {
+                    connection: idle.connection,
+                    is_reused: true,
+                });
             }
         }
         None
@@ -198,7 +205,10 @@ impl BackendConnections {
         loop {
             let Some(mut dial) = self.join_dial(connector) else {
                 return match self.dial(connector).await? {
-                    Some(connection) => Ok(Checkout::Http1(connection)),
+                    Some(connection) => Ok(Checkout::Http1 {
+                        connection,
+                        is_reused: false,
+                    }),
                     // It speaks HTTP/2 since this very dial.
                     None => match self.take_open() {
                         Some(checkout) => Ok(checkout),
