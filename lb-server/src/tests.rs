@@ -4,6 +4,7 @@ mod backend;
 mod client;
 mod failures;
 mod forwarding;
+mod malformed;
 mod retry;
 mod timeouts;
 mod wire;
