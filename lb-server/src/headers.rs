@@ -96,6 +96,8 @@ pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
     for name in FORBIDDEN {
         trailers.remove(name);
     }
+    // Servers that merge trailers into the head would believe them.
+    strip_claims(trailers);
 }
 
 /// Joins the crumbs of a cookie (RFC 9113 §8.2.3): HTTP/1.1 knows one line only.

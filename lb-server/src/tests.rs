@@ -1,10 +1,15 @@
 //! The whole data path in memory under virtual time: pipes instead of sockets, scripted backends.
 
+mod abuse;
 mod backend;
 mod client;
+mod drain;
 mod failures;
+mod flow_control;
 mod forwarding;
+mod malformed;
 mod retry;
+mod targets;
 mod timeouts;
 mod wire;
 

@@ -51,10 +51,10 @@ impl Reply {
 
 impl Client {
     pub(super) async fn new(pipe: DuplexStream) -> Self {
-        Self::built(pipe, &mut h2::client::Builder::new()).await
+        Self::built(pipe, &h2::client::Builder::new()).await
     }
 
-    pub(super) async fn built(pipe: DuplexStream, builder: &mut h2::client::Builder) -> Self {
+    pub(super) async fn built(pipe: DuplexStream, builder: &h2::client::Builder) -> Self {
         let (sender, connection) = builder.handshake(pipe).await.unwrap();
         Self {
             sender,

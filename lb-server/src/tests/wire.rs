@@ -1,7 +1,5 @@
 //! HTTP/2 frames by hand (RFC 9113 §4, §6), for what a well-behaved peer never sends.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::soon;
@@ -87,19 +85,6 @@ impl Wire {
                 return frame;
             }
         }
-    }
-
-    /// Whether nothing but acknowledgements comes for a while.
-    pub(super) async fn is_silent(&mut self, time: Duration) -> bool {
-        let noise = tokio::time::timeout(time, async {
-            loop {
-                match read_frame(&mut self.0).await {
-                    Some(frame) if frame.kind == SETTINGS || frame.kind == WINDOW_UPDATE => {}
-                    other => return other,
-                }
-            }
-        });
-        noise.await.is_err()
     }
 }
 

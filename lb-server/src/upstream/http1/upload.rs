@@ -12,6 +12,7 @@ use tokio::io::AsyncWrite;
 use super::encode::{self, Framing};
 use super::{Http1Error, RequestHead};
 use crate::body::Body;
+use crate::headers;
 
 /// Small pieces are gathered up to this size, so that a small request is one write.
 const GATHER_BYTES: usize = 16 * 1024;
@@ -186,8 +187,11 @@ impl Upload {
         Ok(())
     }
 
-    fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Http1Error> {
+    fn end(&mut self, mut trailers: Option<HeaderMap>) -> Result<(), Http1Error> {
         self.body_ended = true;
+        if let Some(trailers) = &mut trailers {
+            headers::strip_trailers(trailers);
+        }
         match self.framing {
             Framing::Length(0) => Ok(()),
             Framing::Length(_) => Err(Http1Error::MalformedRequest(

@@ -1,0 +1,84 @@
+//! A drain lets what runs finish and takes nothing new.
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use tokio::io::AsyncReadExt;
+
+use super::client::{get, read};
+use super::wire::{self, Wire, block};
+use super::{Proxy, settle, soon};
+
+#[tokio::test(start_paused = true)]
+async fn says_goodbye_in_two_steps_and_lets_the_exchange_finish() {
+    let proxy = Proxy::to(&["http://a:80"]);
+    let mut backlog = proxy.backend("a");
+    let mut wire = Wire::client(proxy.pipe().await).await;
+    let head = block(&[
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "app.example"),
+        (":path", "/"),
+    ]);
+    let flags = wire::END_STREAM | wire::END_HEADERS;
+    wire.send(wire::HEADERS, flags, 1, &head).await;
+    let mut backend = backlog.http1().await;
+    backend.head().await;
+    proxy.drain.begin();
+    let first = wire.find(wire::GOAWAY).await;
+    assert_eq!((first.last_stream(), first.code()), (0x7fff_ffff, 0));
+    let ping = wire.find(wire::PING).await;
+    wire.send(wire::PING, wire::ACK, 0, &ping.payload).await;
+    let second = wire.find(wire::GOAWAY).await;
+    assert_eq!((second.last_stream(), second.code()), (1, 0));
+    backend
+        .say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        .await;
+    let data = wire.find(wire::DATA).await;
+    assert_eq!(data.payload, b"ok");
+    while wire.frame().await.is_some() {}
+    soon("the end of the drain", proxy.drain.finished()).await;
+    assert_eq!(proxy.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closes_idle_connections_at_once() {
+    let proxy = Proxy::to(&["http://a:80"]);
+    let client = proxy.connect().await;
+    settle().await;
+    proxy.drain.begin();
+    let (closed, ()) = join(client.closed(), async {
+        let end = tokio::time::timeout(Duration::from_secs(1), proxy.drain.finished()).await;
+        assert!(end.is_ok());
+    })
+    .await;
+    assert!(closed.is_ok(), "{closed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_connections_away_once_it_drains() {
+    let proxy = Proxy::to(&["http://a:80"]);
+    proxy.drain.begin();
+    let mut pipe = proxy.pipe().await;
+    let mut said = Vec::new();
+    soon("the end", pipe.read_to_end(&mut said)).await.unwrap();
+    assert!(said.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn cuts_what_runs_when_forced() {
+    let proxy = Proxy::to(&["http://a:80"]);
+    let mut backlog = proxy.backend("a");
+    let mut client = proxy.connect().await;
+    let (response, _) = client.start(get("/"), true).await;
+    let mut backend = backlog.http1().await;
+    backend.head().await;
+    proxy.drain.begin();
+    settle().await;
+    assert_eq!(proxy.in_flight(), 1);
+    proxy.drain.force();
+    assert!(read(response).await.is_err());
+    backend.closed().await;
+    soon("the end of the drain", proxy.drain.finished()).await;
+    assert_eq!(proxy.in_flight(), 0);
+}
