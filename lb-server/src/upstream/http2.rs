@@ -14,6 +14,8 @@ use crate::pump::{Pump, PumpError};
 
 /// Interim responses that one exchange may bring.
 const MAX_INTERIM: u32 = 10;
+/// Fields in a response head.
+const MAX_FIELDS: usize = 100;
 
 /// A stream to a backend with both of its directions.
 pub(crate) struct Exchange {
@@ -74,6 +76,9 @@ impl Exchange {
             );
         }
         match ready!(std::pin::Pin::new(response).poll(cx)) {
+            Ok(response) if response.headers().len() > MAX_FIELDS => Poll::Ready(Err(
+                UpstreamError::BadResponse("more fields than allowed".into()),
+            )),
             Ok(response) => {
                 self.response = None;
                 let (parts, stream) = response.into_parts();
