@@ -303,3 +303,86 @@ async fn passes_a_refusal_on_while_the_client_uploads() {
     super::settle().await;
     assert_eq!(proxy.in_flight(), 0);
 }
+
+/// RFC 9113 §8.1: a whole response, then a reset without error, stops an upload nobody needs.
+#[tokio::test(start_paused = true)]
+async fn keeps_a_whole_response_whose_upload_was_stopped() {
+    let proxy = Proxy::to(&["h2c://a:80"]);
+    let mut backlog = proxy.backend("a");
+    let mut client = proxy.connect().await;
+    let (response, mut upload) = client.open(post("/")).await;
+    upload
+        .send_data(Bytes::from(vec![7; 60_000]), false)
+        .unwrap();
+    let mut wire = Wire::backend(backlog.accept().await, &[]).await;
+    let stream = wire.find(wire::HEADERS).await.stream;
+    let head = wire::block(&[(":status", "413"), ("content-length", "3")]);
+    wire.send(wire::HEADERS, wire::END_HEADERS, stream, &head)
+        .await;
+    wire.send(wire::DATA, wire::END_STREAM, stream, b"big")
+        .await;
+    wire.send(wire::RST_STREAM, 0, stream, &[0; 4]).await;
+    let reply = read(response).await.unwrap();
+    assert_eq!(reply.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(reply.text(), "big");
+    let stopped = std::future::poll_fn(|cx| upload.poll_reset(cx));
+    let reason = super::soon("the upload's end", stopped).await.unwrap();
+    assert_eq!(reason, h2::Reason::NO_ERROR);
+    assert_eq!(proxy.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn serves_http1_clients_from_http2_backends() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let proxy = Proxy::to(&["h2c://a:80"]);
+    let mut backlog = proxy.backend("a");
+    let mut pipe = proxy.pipe().await;
+    pipe.write_all(
+        b"POST /a HTTP/1.1\r\nhost: app.example\r\nconnection: close, x-hop\r\nx-hop: 1\r\n\
+          transfer-encoding: chunked\r\n\r\n3\r\nask\r\n0\r\n\r\n",
+    )
+    .await
+    .unwrap();
+    let mut backend = backlog.http2().await;
+    let (request, mut respond) = backend.request().await;
+    assert_eq!(request.headers()["via"], "1.1 lb (0000000000005eed)");
+    for gone in ["connection", "x-hop", "transfer-encoding", "host"] {
+        assert!(!request.headers().contains_key(gone), "{gone} is left");
+    }
+    assert_eq!(request.uri().authority().unwrap(), "app.example");
+    let (body, _) = client::read_body(request.into_body()).await.unwrap();
+    assert_eq!(body, b"ask");
+    backend::answer(&mut respond, "tell");
+    let mut reply = String::new();
+    let whole = pipe.read_to_string(&mut reply);
+    super::soon("the end", whole).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    assert!(reply.ends_with("\r\n4\r\ntell\r\n0\r\n\r\n"), "{reply}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn opens_another_connection_after_a_backends_goodbye() {
+    let proxy = Proxy::to(&["h2c://a:80"]);
+    let mut backlog = proxy.backend("a");
+    let mut client = proxy.connect().await;
+    let (running, _) = client.start(get("/"), true).await;
+    let mut wire = Wire::backend(backlog.accept().await, &[]).await;
+    let stream = wire.find(wire::HEADERS).await.stream;
+    wire.send(wire::GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])
+        .await;
+    super::settle().await;
+    let (reply, _backend) = join(client.get("/"), async {
+        let mut backend = backlog.http2().await;
+        backend::answer(&mut backend.request().await.1, "elsewhere");
+        backend
+    })
+    .await;
+    assert_eq!(reply.text(), "elsewhere");
+    let flags = wire::END_HEADERS | wire::END_STREAM;
+    let head = wire::block(&[(":status", "204")]);
+    wire.send(wire::HEADERS, flags, stream, &head).await;
+    assert_eq!(
+        read(running).await.unwrap().status(),
+        StatusCode::NO_CONTENT
+    );
+}

@@ -83,6 +83,15 @@ async fn assert_refused(heads: &[Vec<(&str, &str)>]) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn takes_what_is_well_formed() {
+    assert!(!is_refused(&with("a", "b")).await);
+    assert!(!is_refused(&with("host", "APP.example")).await);
+    assert!(!is_refused(&with("content-length", "0")).await);
+    assert!(!is_refused(&but(":path", "/%0d%0a;{}?a=[b]")).await);
+    assert!(!is_refused(&[with("a", "b"), vec![("cookie", "a=b"); 99]].concat()).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn refuses_wrong_pseudo_fields() {
     assert_refused(&[
         vec![SCHEME, AUTHORITY, PATH],
