@@ -6,12 +6,16 @@ use std::fmt;
 use http::StatusCode;
 
 use crate::body::BodyError;
+use crate::config::ConfigError;
 use crate::reject::Reject;
 
 /// Why something could not be done.
 ///
 /// From a request handler it becomes the answer: [`Error::status`] and the matching problem
 /// details, never the text, which may say more than a client should know.
+///
+/// Its text says what failed and leaves why to [`source`](StdError::source), so that a report of the
+/// whole chain says each thing once.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -58,6 +62,10 @@ impl Error {
     ) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    pub(crate) fn config(source: ConfigError) -> Self {
+        Self::new(ErrorKind::Config, "the configuration cannot be used").with_source(source)
     }
 
     pub(crate) fn rejected(reject: Reject) -> Self {
@@ -113,9 +121,61 @@ impl From<BodyError> for Error {
         };
         Self {
             kind: ErrorKind::Body,
-            message: error.to_string().into(),
+            message: "the body of the request cannot be used".into(),
             source: Some(error.into()),
             reject: Some(reject),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Server;
+    use crate::config::Config;
+
+    /// Asserts that no text of the chain stands in the one before it.
+    fn says_each_thing_once(error: &Error) {
+        let mut link: &dyn StdError = error;
+        while let Some(source) = link.source() {
+            let (text, cause) = (link.to_string(), source.to_string());
+            assert!(!text.contains(&cause), "`{text}` repeats `{cause}`");
+            link = source;
+        }
+        assert!(error.source().is_some(), "{error}");
+    }
+
+    #[test]
+    fn a_body_says_each_thing_once() {
+        says_each_thing_once(&Error::from(BodyError::TooLarge { limit: 1 }));
+        let json = serde_json::from_str::<u8>("x").unwrap_err();
+        says_each_thing_once(&Error::from(BodyError::Json(json)));
+    }
+
+    #[test]
+    fn a_configuration_says_each_thing_once() {
+        says_each_thing_once(&Server::from_config(Config::default()).unwrap_err());
+    }
+
+    #[tokio::test]
+    async fn files_of_tls_say_each_thing_once() {
+        let listener = r#"
+            listen = "127.0.0.1:0"
+            backends = ["http://127.0.0.1:1"]
+            tls = { cert = "missing.crt", key = "missing.key" }
+        "#;
+        let pool = r#"
+            listen = "127.0.0.1:0"
+            [pools.api]
+            backends = ["https://127.0.0.1:1"]
+            tls = { ca = "missing.crt" }
+        "#;
+        for text in [listener, pool] {
+            let config = Config::from_toml(text, "lb.toml").unwrap();
+            let server = Server::from_config(config).unwrap();
+            let error = server.start().await.map(|_| ()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Tls);
+            says_each_thing_once(&error);
         }
     }
 }

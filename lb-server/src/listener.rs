@@ -47,7 +47,7 @@ impl Listener {
             tls => Some(tls::server_config(tls, &config.protocols).map_err(|error| {
                 Error::new(
                     ErrorKind::Tls,
-                    format!("listener `{name}` cannot speak TLS: {error}"),
+                    format!("listener `{name}` cannot speak TLS"),
                 )
                 .with_source(error)
             })?),

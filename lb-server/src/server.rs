@@ -40,9 +40,7 @@ impl Server {
     /// # Errors
     /// [`ErrorKind::Config`] where parts of it contradict each other.
     pub fn from_config(config: Config) -> Result<Self, Error> {
-        config
-            .check()
-            .map_err(|error| Error::new(ErrorKind::Config, error.to_string()).with_source(error))?;
+        config.check().map_err(|error| Error::config(error))?;
         Ok(Self {
             config,
             handler: None,
@@ -60,8 +58,7 @@ impl Server {
         _rate_limits: RateLimitConfig,
         _cache: CacheConfig,
     ) -> Result<Self, Error> {
-        let config = Config::single(server, pool)
-            .map_err(|error| Error::new(ErrorKind::Config, error.to_string()).with_source(error))?;
+        let config = Config::single(server, pool).map_err(|error| Error::config(error))?;
         Self::from_config(config)
     }
 

@@ -238,7 +238,7 @@ impl PoolEntry {
             .map_err(|error| {
                 Error::new(
                     ErrorKind::Tls,
-                    format!("pool `{}` cannot speak TLS: {error}", self.name),
+                    format!("pool `{}` cannot speak TLS", self.name),
                 )
                 .with_source(error)
             })?;

@@ -126,7 +126,6 @@ impl Default for ListenerTimeouts {
             request_headers: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             stream_idle: Duration::from_secs(300),
-            tunnel: Duration::from_secs(3600),
         }
     }
 }

@@ -200,8 +200,6 @@ pub struct ListenerTimeouts {
     pub idle: Duration,
     /// A stream on which neither side moves (5 min).
     pub stream_idle: Duration,
-    /// A tunnel on which neither side moves (1 h).
-    pub tunnel: Duration,
 }
 
 /// `[pools.x]`: a named set of backends with an algorithm.

@@ -97,7 +97,6 @@ setters!(ListenerTimeouts {
     request_headers: Duration,
     idle: Duration,
     stream_idle: Duration,
-    tunnel: Duration,
 });
 
 setters!(LoadBalancerConfig {

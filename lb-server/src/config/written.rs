@@ -193,8 +193,6 @@ struct ListenerTimeouts {
     idle: Duration,
     /// A stream on which neither side moves.
     stream_idle: Duration,
-    /// A tunnel on which neither side moves.
-    tunnel: Duration,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

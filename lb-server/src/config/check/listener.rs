@@ -32,7 +32,6 @@ pub(super) fn check(name: &str, listener: &ListenerConfig, findings: &mut Findin
         ("request_headers", timeouts.request_headers),
         ("idle", timeouts.idle),
         ("stream_idle", timeouts.stream_idle),
-        ("tunnel", timeouts.tunnel),
     ] {
         findings.timeout(format!("{path}.timeouts.{key}"), value);
         findings.not_forever(format!("{path}.timeouts.{key}"), value);

@@ -183,7 +183,6 @@ fn timeouts(cursor: &Cursor<'_>) -> Option<ListenerTimeouts> {
         );
         fields.read("idle", &mut config.idle, Cursor::duration);
         fields.read("stream_idle", &mut config.stream_idle, Cursor::duration);
-        fields.read("tunnel", &mut config.tunnel, Cursor::duration);
     })?;
     Some(config)
 }

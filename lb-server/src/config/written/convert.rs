@@ -116,7 +116,6 @@ fn listener(config: &ListenerConfig) -> Listener {
             request_headers: duration(timeouts.request_headers),
             idle: duration(timeouts.idle),
             stream_idle: duration(timeouts.stream_idle),
-            tunnel: duration(timeouts.tunnel),
         },
     }
 }
