@@ -3,35 +3,33 @@
 mod certificates;
 
 use std::net::ToSocketAddrs as _;
-use std::path::Path;
 
-use lb_server::Config;
+use lb_server::{Config, LoadedConfig};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArguments, CheckFormat};
 use crate::failure::{Exit, Failure};
-use crate::layers::{self, Overrides};
+use crate::layers::Layers;
 use crate::locate::locate;
 use crate::output;
 
 /// Checks the configuration that `serve` would use.
 pub(crate) fn run(arguments: &CheckArguments) -> Result<Exit, Failure> {
-    let path = locate(arguments.config.as_deref());
-    let overrides = Overrides::of_environment();
+    let layers = Layers::of_environment(locate(arguments.config.as_deref()));
     if arguments.format == CheckFormat::Json {
-        return Ok(machine(path.as_deref(), &overrides, arguments.resolve));
+        return Ok(machine(&layers, arguments.resolve));
     }
-    let config = load(path.as_deref(), &overrides)?;
-    refuse(&problems(&config, arguments.resolve))?;
-    accept(path.as_deref(), &config);
+    let loaded = load(&layers)?;
+    refuse(&problems(&loaded.config, arguments.resolve))?;
+    accept(&layers, &loaded);
     Ok(Exit::Done)
 }
 
 /// `serve --check`: the same with the flags of `serve`.
-pub(crate) fn whole(path: Option<&Path>, overrides: &Overrides) -> Result<Exit, Failure> {
-    let config = load(path, overrides)?;
-    refuse(&problems(&config, false))?;
-    accept(path, &config);
+pub(crate) fn whole(layers: &Layers) -> Result<Exit, Failure> {
+    let loaded = load(layers)?;
+    refuse(&problems(&loaded.config, false))?;
+    accept(layers, &loaded);
     Ok(Exit::Done)
 }
 
@@ -54,21 +52,22 @@ fn problems(config: &Config, resolve: bool) -> Vec<String> {
     problems
 }
 
-fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
-    if path.is_none() && overrides.is_empty() {
+fn load(layers: &Layers) -> Result<LoadedConfig, Failure> {
+    if layers.is_empty() {
         return Err(Failure::invalid(
             anyhow::anyhow!("there is no configuration to check"),
             "name one with `--config FILE`, or write one with `lb-cli init`",
         ));
     }
-    layers::load(path, overrides)
+    layers.load()
 }
 
-fn accept(path: Option<&Path>, config: &Config) {
-    for warning in config.warnings() {
+fn accept(layers: &Layers, loaded: &LoadedConfig) {
+    for warning in &loaded.warnings {
         output::warning(warning);
     }
-    let name = path.map_or_else(
+    let config = &loaded.config;
+    let name = layers.path().map_or_else(
         || "configuration".to_owned(),
         |path| path.display().to_string(),
     );
@@ -81,16 +80,16 @@ fn accept(path: Option<&Path>, config: &Config) {
 }
 
 /// Prints one object; its `errors` and `warnings` have source, line, column, path, message, help.
-fn machine(path: Option<&Path>, overrides: &Overrides, resolve: bool) -> Exit {
-    let (errors, warnings) = match load(path, overrides) {
-        Ok(config) => {
+fn machine(layers: &Layers, resolve: bool) -> Exit {
+    let (errors, warnings) = match load(layers) {
+        Ok(loaded) => {
             let message = |message| json!({ "message": message });
             (
-                problems(&config, resolve)
+                problems(&loaded.config, resolve)
                     .into_iter()
                     .map(message)
                     .collect::<Vec<_>>(),
-                json!(config.warnings()),
+                json!(loaded.warnings),
             )
         }
         Err(failure) => {

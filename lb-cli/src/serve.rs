@@ -7,14 +7,14 @@ use std::future::Future;
 use std::io;
 
 use anyhow::Context as _;
-use lb_server::{Config, Error, ErrorKind, Handle, Running, Server};
+use lb_server::{Config, Error, ErrorKind, Handle, LoadedConfig, Running, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::ServeArguments;
 use crate::check;
 use crate::demo;
 use crate::failure::{Exit, Failure};
-use crate::layers::{self, Overrides};
+use crate::layers::Layers;
 use crate::locate::locate;
 use crate::logging;
 use crate::output;
@@ -22,29 +22,31 @@ use crate::output;
 /// Serves until a signal, or only checks with `--check`.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
     logging::start(&arguments.verbosity);
-    let path = locate(arguments.config.as_deref());
-    let environment = Overrides::of_environment();
-    let nothing_is_configured =
-        path.is_none() && environment.is_empty() && !arguments.describes_a_server();
+    let layers = Layers::of_environment(locate(arguments.config.as_deref()));
+    let nothing_is_configured = layers.is_empty() && !arguments.describes_a_server();
     if nothing_is_configured && !arguments.check {
         return block_on(demo::serve(arguments.listen.as_deref()));
     }
-    let overrides = environment.with_flags(arguments);
+    let layers = layers.with_flags(arguments);
     if arguments.check {
-        return check::whole(path.as_deref(), &overrides);
+        return check::whole(&layers);
     }
-    let config = layers::load(path.as_deref(), &overrides)?;
+    let LoadedConfig {
+        config, warnings, ..
+    } = layers.load()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        config = path.map_or_else(|| "flags".to_owned(), |path| path.display().to_string()),
-        overridden = !overrides.is_empty(),
+        config = layers
+            .path()
+            .map_or_else(|| "flags".to_owned(), |path| path.display().to_string()),
+        overridden = layers.has_overrides(),
         "starting"
     );
     for (name, pool) in &config.pools {
         let backends: Vec<_> = pool.backends.iter().map(|b| b.url.to_string()).collect();
         tracing::info!(pool = name, backends = backends.join(" "), "pool");
     }
-    for warning in config.warnings() {
+    for warning in warnings {
         output::warning(warning);
     }
     block_on(async {

@@ -109,6 +109,78 @@ fn flags_win_over_the_file_and_are_checked_like_it() {
 }
 
 #[test]
+fn a_flag_means_the_only_pool_and_is_refused_where_there_are_two() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lb.toml");
+    let one = "listen = \"127.0.0.1:0\"\n[pools.api]\nbackends = [\"http://127.0.0.1:1\"]\n";
+    fs::write(&file, one).unwrap();
+    let flags = ["-t", "-b", "http://127.0.0.1:3", "-b", "h2c://127.0.0.1:4"];
+    let output = lb_cli(directory.path(), &[&["serve"][..], &flags].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let wrong = lb_cli(directory.path(), &["serve", "-t", "-b", "ftp://a"]);
+    assert_eq!(wrong.status.code(), Some(3), "{wrong:?}");
+    let said = text(wrong.stderr);
+    assert!(said.contains("--backend ftp://a: "), "{said}");
+    let two = format!("{one}[pools.web]\nbackends = [\"http://127.0.0.1:2\"]\n");
+    fs::write(&file, two).unwrap();
+    let output = lb_cli(directory.path(), &["serve", "-t", "-a", "ip-hash"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = text(output.stderr);
+    assert!(said.contains("could mean any of pools: api, web"), "{said}");
+}
+
+#[test]
+fn every_value_is_shown_with_its_origin() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("lb.toml"), VALID).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lb-cli"))
+        .args(["config", "show", "--origin"])
+        .current_dir(directory.path())
+        .env_clear()
+        .env("LB_SERVER__THREADS", "2")
+        .env("LB_POOL__A", "x")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let shown = text(output.stdout);
+    for line in [
+        "server.threads = 2  # LB_SERVER__THREADS",
+        "listeners.default.address[0] = \"127.0.0.1:0\"  # lb.toml:1",
+        "pools.default.backends[1] = \"http://127.0.0.1:2\"  # lb.toml:2",
+        "pools.default.algorithm = \"round-robin\"  # default",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+    assert!(!shown.contains(" = null"), "{shown}");
+    let said = text(output.stderr);
+    assert!(said.contains("warning: LB_POOL__A"), "{said}");
+}
+
+#[test]
+fn a_missing_certificate_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let flags = ["--cert", "missing.crt", "--key", "missing.key"];
+    let start = [
+        "serve",
+        "-q",
+        "-l",
+        "127.0.0.1:0",
+        "-b",
+        "http://127.0.0.1:1",
+    ];
+    let output = lb_cli(directory.path(), &[&start[..], &flags].concat());
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let said = text(output.stderr);
+    assert_eq!(said.matches("cannot speak TLS").count(), 1, "{said}");
+    assert_eq!(
+        said.matches("cannot read `missing.crt`").count(),
+        1,
+        "{said}"
+    );
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
+}
+
+#[test]
 fn names_are_looked_up_only_when_asked() {
     let directory = tempfile::tempdir().unwrap();
     // RFC 6761 §6.4: this name never has an address.

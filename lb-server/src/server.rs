@@ -40,7 +40,7 @@ impl Server {
     /// # Errors
     /// [`ErrorKind::Config`] where parts of it contradict each other.
     pub fn from_config(config: Config) -> Result<Self, Error> {
-        config.check().map_err(|error| Error::config(error))?;
+        config.check().map_err(Error::config)?;
         Ok(Self {
             config,
             handler: None,
@@ -58,7 +58,7 @@ impl Server {
         _rate_limits: RateLimitConfig,
         _cache: CacheConfig,
     ) -> Result<Self, Error> {
-        let config = Config::single(server, pool).map_err(|error| Error::config(error))?;
+        let config = Config::single(server, pool).map_err(Error::config)?;
         Self::from_config(config)
     }
 

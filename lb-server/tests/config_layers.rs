@@ -72,6 +72,27 @@ fn either_form_is_reached_by_either_path() {
 }
 
 #[test]
+fn a_short_key_means_the_only_pool_and_never_one_of_two() {
+    let config = load(&layers(LONG, &[("LB_ALGORITHM", "ip-hash")])).config;
+    assert_eq!(config.pools["my-api"].algorithm, Algorithm::IpHash);
+    let two = format!("{LONG}[pools.web]\nbackends = [\"http://c:1\"]\n");
+    let two = layers(&two, &[]).flag("--algorithm ip-hash", "algorithm", "ip-hash");
+    assert!(two.load_with(&|_| None).unwrap_err().is_misplaced());
+    insta::assert_snapshot!(error(&two), @r"
+    --algorithm ip-hash: algorithm: could mean any of pools: my-api, web
+      = help: name the one you mean: `--set pools.NAME.algorithm=VALUE`
+    ");
+}
+
+#[test]
+fn only_keys_of_the_format_are_overrides() {
+    let others = [("LB_PORT", "1"), ("LB_VERSION", "2"), ("LB_CONFIG", "x")];
+    assert!(!layers(SHORT, &others).has_overrides());
+    assert!(layers(SHORT, &[("LB_SERVER__THREADS", "1")]).has_overrides());
+    assert!(layers(SHORT, &[]).set("server.threads=1").has_overrides());
+}
+
+#[test]
 fn variables_reach_names_and_lists() {
     let variables = [
         ("LB_POOLS__MY_API__BACKENDS__1__WEIGHT", "7"),

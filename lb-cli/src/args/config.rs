@@ -43,7 +43,8 @@ pub(crate) enum ConfigCommand {
 /// Print the configuration that `serve` would use
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  lb-cli config show\n  lb-cli config show --expanded -c lb.json"
+    after_help = "Examples:\n  lb-cli config show\n  lb-cli config show --expanded -c lb.json\n  \
+    lb-cli config show --origin | grep -v default$"
 )]
 pub(crate) struct ShowArguments {
     /// Configuration file, TOML or JSON by its extension
@@ -53,6 +54,10 @@ pub(crate) struct ShowArguments {
     /// The long form, with every default written out
     #[arg(long)]
     pub(crate) expanded: bool,
+
+    /// One line for each value of the long form: its path, the value, and where it comes from
+    #[arg(long, conflicts_with = "expanded")]
+    pub(crate) origin: bool,
 }
 
 /// Print a configuration in the other notation, in its long form

@@ -12,11 +12,31 @@ use serde::Serialize;
 #[serde(transparent)]
 pub struct ConfigError {
     problems: Vec<ConfigProblem>,
+    #[serde(skip)]
+    misplaced: bool,
 }
 
 impl ConfigError {
     pub(super) fn new(problems: Vec<ConfigProblem>) -> Self {
-        Self { problems }
+        Self {
+            problems,
+            misplaced: false,
+        }
+    }
+
+    /// The problems of variables and flags that could not be put over the file.
+    pub(super) fn misplaced(problems: Vec<ConfigProblem>) -> Self {
+        Self {
+            problems,
+            misplaced: true,
+        }
+    }
+
+    /// Whether variables or flags name places that are not there, or several; what the layers make
+    /// together was not looked at.
+    #[must_use]
+    pub fn is_misplaced(&self) -> bool {
+        self.misplaced
     }
 
     pub(super) fn into_problems(self) -> Vec<ConfigProblem> {

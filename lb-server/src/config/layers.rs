@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::error::{ConfigError, ConfigProblem, Finding};
 use super::model::Config;
-use super::read::{TOP_LEVEL, written_path};
+use super::read::{DEFAULT_NAME, TOP_LEVEL, written_path};
 use super::suggest::nearest;
 use super::tree::{Document, Entry, Node, Origin, Value, parse_toml_value};
 use super::{ConfigFormat, check, document, environment, place, read_file, understand};
@@ -106,6 +106,13 @@ impl ConfigLayers {
         self
     }
 
+    /// Whether a variable or a flag says anything over the file.
+    #[must_use]
+    pub fn has_overrides(&self) -> bool {
+        let ours = |(name, _): &(String, String)| is_key(&path_of(name)[0]);
+        !self.flags.is_empty() || self.variables.iter().any(ours)
+    }
+
     /// Reads and checks what the layers make together.
     ///
     /// # Errors
@@ -148,13 +155,9 @@ impl ConfigLayers {
     fn apply(&self, root: &mut Node, notes: &mut Vec<ConfigProblem>) -> Result<(), ConfigError> {
         let mut wrong = Vec::new();
         for (name, value) in &self.variables {
-            let Some(rest) = name.strip_prefix("LB_") else {
-                continue;
-            };
-            let path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+            let path = path_of(name);
             let first = path[0].as_str();
-            // Orchestrators set LB_PORT and LB_VERSION for reasons of their own.
-            if first == "version" || !TOP_LEVEL.contains(&first) {
+            if !is_key(first) {
                 if let Some(meant) = nearest(first, TOP_LEVEL).filter(|meant| *meant != "version") {
                     let help = format!("did you mean `LB_{}`?", meant.to_ascii_uppercase());
                     let message = format!("`{name}` is ignored: `{first}` is no key");
@@ -189,9 +192,21 @@ impl ConfigLayers {
         if wrong.is_empty() {
             Ok(())
         } else {
-            Err(ConfigError::new(wrong))
+            Err(ConfigError::misplaced(wrong))
         }
     }
+}
+
+/// The path that a variable names; it has at least one segment.
+fn path_of(variable: &str) -> Vec<String> {
+    let path = variable.strip_prefix("LB_").unwrap_or(variable);
+    path.split("__").map(str::to_ascii_lowercase).collect()
+}
+
+/// Whether variables that begin so are ours: orchestrators set `LB_PORT` and `LB_VERSION` for
+/// reasons of their own.
+fn is_key(first: &str) -> bool {
+    first != "version" && TOP_LEVEL.contains(&first)
 }
 
 fn problem(source: &str, path: String, (message, help): (String, String)) -> ConfigProblem {
@@ -207,7 +222,7 @@ fn put(
     text: &str,
     origin: &Origin,
 ) -> Result<(), (String, String)> {
-    let path = in_the_form_of(root, path);
+    let path = in_the_form_of(root, path)?;
     let mut node = root;
     for segment in &path {
         let place = node.describe();
@@ -260,8 +275,9 @@ fn put(
     Ok(())
 }
 
-/// The path in the form, short or long, that the file uses.
-fn in_the_form_of(root: &Node, path: &[String]) -> Vec<String> {
+/// The path in the form, short or long, that the file uses. In the long form a short key means the
+/// only listener or pool there is; the error is that there are several.
+fn in_the_form_of(root: &Node, path: &[String]) -> Result<Vec<String>, (String, String)> {
     let has = |keys: &[&str]| {
         let mut node = Some(root);
         for key in keys {
@@ -276,17 +292,30 @@ fn in_the_form_of(root: &Node, path: &[String]) -> Vec<String> {
         has(&[key]) || matches!(key, "tls" | "algorithm")
     });
     let mut path: Vec<String> = written.split('.').map(str::to_owned).collect();
-    let long: &[&str] = match path[0].as_str() {
-        "listen" => &["listeners", "default", "address"],
-        "tls" => &["listeners", "default", "tls"],
-        "algorithm" => &["pools", "default", "algorithm"],
-        "backends" => &["pools", "default", "backends"],
-        _ => return path,
+    let short = path[0].as_str();
+    let (group, key) = match short {
+        "listen" => ("listeners", "address"),
+        "tls" => ("listeners", "tls"),
+        "algorithm" | "backends" => ("pools", short),
+        _ => return Ok(path),
     };
-    if has(&long[..2]) {
-        path.splice(..1, long.iter().map(ToString::to_string));
-    }
-    path
+    let Some(Value::Table(named)) = root.entry(group).map(|entry| &entry.node.value) else {
+        return Ok(path);
+    };
+    let name = match &named[..] {
+        [] => DEFAULT_NAME,
+        [only] => only.key.as_str(),
+        several => {
+            let names: Vec<&str> = several.iter().map(|entry| entry.key.as_str()).collect();
+            return Err((
+                format!("could mean any of {group}: {}", names.join(", ")),
+                format!("name the one you mean: `--set {group}.NAME.{key}=VALUE`"),
+            ));
+        }
+    };
+    let long = [group, name, key].map(str::to_owned);
+    path.splice(..1, long);
+    Ok(path)
 }
 
 /// A number, boolean, list or table where it reads as one, else the text itself.

@@ -31,10 +31,17 @@ fn walk(value: &Json, path: String, document: &Document, origins: &mut Vec<(Stri
         }
         _ => {
             let written = written_path(&path, |key| document.root.entry(key).is_some());
-            let origin = document
-                .origin(&written)
+            // For errors, what is not written stands at what made it necessary; here it is a default.
+            let is_unwritten = (written == "backends" && path.ends_with(".algorithm"))
+                || (written.starts_with("listen") && path.starts_with("listeners.default.tls"));
+            let origin = Some(())
+                .filter(|()| !is_unwritten)
+                .and_then(|()| document.origin(&written))
                 // One certificate may be written as a pair.
-                .or_else(|| document.origin(&written.replace(".certificates[0]", "")))
+                .or_else(|| {
+                    let pair = written.replace(".certificates[0]", "");
+                    (pair != written).then(|| document.origin(&pair)).flatten()
+                })
                 .unwrap_or_else(|| "default".to_owned());
             origins.push((path, origin));
         }
