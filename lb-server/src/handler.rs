@@ -14,7 +14,7 @@ use crate::config::{ForwardedFields, HeaderChanges};
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::Pipeline;
 use crate::routes::{Route, Target};
-use crate::server::Handle;
+use crate::running::Handle;
 use crate::snapshot::{PoolEntry, Snapshot};
 
 /// A request as a handler gets it: absolute URI, no connection-specific field, nothing a stranger

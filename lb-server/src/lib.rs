@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admission;
 mod body;
 mod clock;
 mod config;
@@ -20,6 +21,7 @@ mod reject;
 mod replay;
 pub mod reply;
 mod routes;
+mod running;
 mod server;
 mod snapshot;
 #[cfg(test)]
@@ -35,4 +37,5 @@ pub use error::{Error, ErrorKind};
 pub use handler::{Exchange, Handler, Request, Response};
 pub use lb_core::Algorithm;
 pub use metrics::{BackendMetrics, Metrics};
-pub use server::{Handle, LocalAddress, Running, Server};
+pub use running::{Handle, LocalAddress, Running};
+pub use server::Server;

@@ -1,6 +1,5 @@
-//! Where clients connect: sockets, the bounds on connections, and the protocol of each.
+//! Where clients connect: sockets, and the protocol of each connection.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -9,13 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use foldhash::fast::RandomState;
-use ipnet::IpNet;
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::admission::{Admission, Admissions};
 use crate::config::{ListenAddress, ListenerConfig, ListenerTls, Protocol, RedirectScheme};
 use crate::connection::{self, Terms};
 use crate::drain::Drain;
@@ -154,97 +150,6 @@ impl Socket {
             Self::Unix(stream) => Box::new(UnixStream::from_std(stream)?),
             Self::Memory(io) => io,
         })
-    }
-}
-
-/// The bounds on client connections of a whole process.
-#[derive(Debug)]
-pub(crate) struct Admissions {
-    connections: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
-    per_client: Mutex<HashMap<IpAddr, u32, RandomState>>,
-    max_per_client: u32,
-    exempt: Vec<IpNet>,
-}
-
-/// A connection's place within the bounds, held until its end.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    _connection: OwnedSemaphorePermit,
-    client: Option<(Arc<Admissions>, IpAddr)>,
-}
-
-impl Admissions {
-    pub(crate) fn new(
-        max_connections: usize,
-        max_handshakes: usize,
-        max_per_client: u32,
-        exempt: Vec<IpNet>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            connections: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
-            handshakes: Arc::new(Semaphore::new(max_handshakes.min(Semaphore::MAX_PERMITS))),
-            per_client: Mutex::default(),
-            max_per_client,
-            exempt,
-        })
-    }
-
-    /// Waits for room in the process: while there is none, clients wait in the kernel.
-    pub(crate) async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.connections).acquire_owned().await.ok()
-    }
-
-    /// Counts a client's connection; `None` where it has as many as it may.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        peer: IpAddr,
-        room: OwnedSemaphorePermit,
-    ) -> Option<Admission> {
-        let peer = peer.to_canonical();
-        if peer.is_loopback() || self.exempt.iter().any(|net| net.contains(&peer)) {
-            return Some(Admission {
-                _connection: room,
-                client: None,
-            });
-        }
-        let client = client_prefix(peer);
-        let mut per_client = self.per_client.lock();
-        let count = per_client.entry(client).or_insert(0);
-        if *count >= self.max_per_client {
-            return None;
-        }
-        *count += 1;
-        Some(Admission {
-            _connection: room,
-            client: Some((Arc::clone(self), client)),
-        })
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        let Some((admissions, client)) = self.client.take() else {
-            return;
-        };
-        let mut per_client = admissions.per_client.lock();
-        if let Some(count) = per_client.get_mut(&client) {
-            *count -= 1;
-            if *count == 0 {
-                per_client.remove(&client);
-            }
-        }
-    }
-}
-
-/// An IPv6 household has a /64 of addresses; they count as one.
-fn client_prefix(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
     }
 }
 
@@ -388,11 +293,7 @@ async fn open(
 ) -> io::Result<(Transport, Protocol)> {
     let io = socket.into_io()?;
     if let Some(config) = &listener.tls {
-        let _turn = admissions
-            .handshakes
-            .acquire()
-            .await
-            .map_err(io::Error::other)?;
+        let _turn = admissions.handshake().await;
         let transport = Transport::accept(io, Arc::clone(config)).await?;
         let protocol = match transport.alpn() {
             Some(b"h2") => Protocol::H2,

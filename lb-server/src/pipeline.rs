@@ -18,7 +18,7 @@ use crate::incoming::{Incoming, Terms};
 use crate::metrics::ServerCounters;
 use crate::reject::{Reject, RejectAbout, wants_html};
 use crate::routes::{self, Target};
-use crate::server::Handle;
+use crate::running::Handle;
 
 /// What all connections of a worker share.
 pub(crate) struct Pipeline {

@@ -27,14 +27,16 @@ use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
+use crate::admission::Admissions;
 use crate::config::{BackendAddress, Config, TargetConfig};
 use crate::dispatch::Dispatch;
 use crate::drain::Drain;
 use crate::entropy::Entropy;
 use crate::handler::{ErasedHandler, Handler};
-use crate::listener::{Accepted, Admissions, Listener, Socket};
+use crate::listener::{Accepted, Listener, Socket};
 use crate::pipeline::{Pipeline, PipelineParts};
-use crate::server::{self, Handle};
+use crate::running::Handle;
+use crate::server;
 use crate::snapshot::Snapshot;
 use crate::transport::Io;
 use crate::upstream::connect::Connector;

@@ -1,0 +1,212 @@
+//! A server that is listening, and the way to it from anywhere.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{BackendConfig, ListenAddress};
+use crate::drain::Drain;
+use crate::error::{Error, ErrorKind};
+use crate::metrics::{Metrics, ServerCounters};
+use crate::snapshot::Snapshot;
+use crate::upstream::connections::Upstreams;
+
+/// A server that is listening.
+///
+/// Dropping it ends everything at once; [`Running::shutdown`] drains.
+#[derive(Debug)]
+pub struct Running {
+    pub(crate) addresses: Vec<LocalAddress>,
+    pub(crate) handle: Handle,
+    /// Counts the worker threads.
+    pub(crate) workers: TaskTracker,
+    pub(crate) delay: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// An address that is listened on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LocalAddress {
+    /// The listener's name.
+    pub listener: String,
+    /// The address, with the port that was taken where 0 was asked for.
+    pub address: ListenAddress,
+    /// Whether TLS is spoken on it.
+    pub is_tls: bool,
+}
+
+impl fmt::Display for LocalAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        match &self.address {
+            ListenAddress::Tcp(address) => write!(formatter, "{scheme}://{address}"),
+            ListenAddress::Unix(path) => write!(formatter, "{scheme}+unix:{}", path.display()),
+        }
+    }
+}
+
+impl Running {
+    /// The first TCP address that is listened on; `0.0.0.0:0` where there are unix sockets only.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addresses
+            .iter()
+            .find_map(|local| match &local.address {
+                ListenAddress::Tcp(address) => Some(*address),
+                ListenAddress::Unix(_) => None,
+            })
+            .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// Every address that is listened on.
+    pub fn local_addrs(&self) -> &[LocalAddress] {
+        &self.addresses
+    }
+
+    /// The way to the running server from anywhere.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until a shutdown is asked for through a [`Handle`], then drains.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ShutdownTimeout`] where exchanges had to be cut off: the deadline passed, or
+    /// [`Handle::force`] was called.
+    pub async fn wait(self) -> Result<(), Error> {
+        let drain = &self.handle.inner.drain;
+        self.handle.inner.requested.cancelled().await;
+        tokio::select! {
+            biased;
+            () = drain.forced() => {}
+            () = tokio::time::sleep(self.delay) => {}
+        }
+        drain.begin();
+        let cut = tokio::select! {
+            biased;
+            () = drain.forced() => Some("the shutdown was forced"),
+            () = drain.finished() => None,
+            () = tokio::time::sleep(self.timeout) => Some("the deadline passed before every exchange had finished"),
+        };
+        drain.force();
+        self.workers.wait().await;
+        cut.map_or(Ok(()), |text| {
+            Err(Error::new(ErrorKind::ShutdownTimeout, text))
+        })
+    }
+
+    /// Drains and returns when the last exchange has finished.
+    ///
+    /// # Errors
+    /// As [`Running::wait`].
+    pub async fn shutdown(self) -> Result<(), Error> {
+        self.handle.shutdown();
+        self.wait().await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.force();
+    }
+}
+
+/// A running server, seen from anywhere. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    inner: Arc<HandleInner>,
+}
+
+#[derive(Debug)]
+struct HandleInner {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    counters: ServerCounters,
+    upstreams: Mutex<Vec<Arc<Upstreams>>>,
+    requested: CancellationToken,
+    drain: Drain,
+}
+
+impl Handle {
+    pub(crate) fn new(snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
+        Self {
+            inner: Arc::new(HandleInner {
+                snapshot,
+                counters: ServerCounters::default(),
+                upstreams: Mutex::default(),
+                requested: CancellationToken::new(),
+                drain: Drain::default(),
+            }),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.inner.snapshot.load_full()
+    }
+
+    pub(crate) fn counters(&self) -> &ServerCounters {
+        &self.inner.counters
+    }
+
+    pub(crate) fn drain(&self) -> &Drain {
+        &self.inner.drain
+    }
+
+    /// Makes the connections of one worker known, so that removed backends can be forgotten there.
+    pub(crate) fn add_upstreams(&self, upstreams: Arc<Upstreams>) {
+        self.inner.upstreams.lock().push(upstreams);
+    }
+
+    /// Asks for the shutdown that [`Running::wait`] carries out.
+    pub fn shutdown(&self) {
+        self.inner.requested.cancel();
+    }
+
+    /// Ends everything at once; running exchanges are reset.
+    pub fn force(&self) {
+        self.inner.requested.cancel();
+        self.inner.drain.force();
+    }
+
+    /// Whether the server takes nothing new.
+    pub fn is_draining(&self) -> bool {
+        self.inner.drain.is_draining()
+    }
+
+    /// Reads what was counted since the start.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.counters.read(self.snapshot().backend_metrics())
+    }
+
+    /// Adds a backend to the pool `default` and returns its identity.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where there is no such pool or the backend is in it already,
+    /// [`ErrorKind::Tls`] where it cannot be verified.
+    pub fn add_backend(&self, backend: BackendConfig) -> Result<String, Error> {
+        let snapshot = self.snapshot();
+        let pool = snapshot.pools.get("default").ok_or_else(|| {
+            Error::new(
+                ErrorKind::Config,
+                "there is no pool `default` to add a backend to",
+            )
+        })?;
+        pool.add(&backend).map(|id| id.to_string())
+    }
+
+    /// Takes a backend out of its pool by its identity; what it is answering goes on. Returns
+    /// whether it was there.
+    pub fn remove_backend(&self, id: &str) -> bool {
+        let id = lb_core::BackendId::new(id);
+        let removed = self.snapshot().pools.values().any(|pool| pool.remove(&id));
+        for upstreams in &*self.inner.upstreams.lock() {
+            upstreams.forget(&id);
+        }
+        removed
+    }
+}
