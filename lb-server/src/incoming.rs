@@ -52,7 +52,7 @@ impl Incoming {
             return Err(Reject::HeadTooLarge);
         }
         let is_trusted = terms.trusted.iter().any(|net| net.contains(&terms.peer));
-        check_scheme(&uri, version, terms.is_tls, is_trusted)?;
+        check_scheme(&uri, terms.is_tls, is_trusted)?;
         let authority = authority(&uri, &headers, version)?;
         let host = host_of(&authority);
         let path = path_and_query(&method, &uri)?;
@@ -116,12 +116,11 @@ fn check_method(method: &Method) -> Result<(), Reject> {
     Ok(())
 }
 
-fn check_scheme(uri: &Uri, version: Version, is_tls: bool, is_trusted: bool) -> Result<(), Reject> {
+fn check_scheme(uri: &Uri, is_tls: bool, is_trusted: bool) -> Result<(), Reject> {
+    // HTTP/1.1 has none; of HTTP/2 the `h2` crate demands one, but drops it where the client, as a
+    // gateway that translates HTTP/1.1 (RFC 9113 §8.3.1), sends `host` instead of `:authority`.
     let Some(scheme) = uri.scheme() else {
-        return match version {
-            Version::HTTP_2 => Err(Reject::BadRequest("the :scheme is missing")),
-            _ => Ok(()),
-        };
+        return Ok(());
     };
     let is_https = *scheme == Scheme::HTTPS;
     if !is_https && *scheme != Scheme::HTTP {
@@ -358,6 +357,13 @@ mod tests {
     fn refuses_a_scheme_that_is_not_the_connections() {
         assert!(check(h2("http://a/").body(()).unwrap()).is_err());
         assert!(check(h2("javascript://a/").body(()).unwrap()).is_err());
+    }
+
+    #[test]
+    fn takes_a_host_in_place_of_an_authority() {
+        let request = h2("/a").header("host", "a").body(()).unwrap();
+        assert_eq!(check(request).unwrap().uri, "https://a/a");
+        assert!(check(h2("/a").body(()).unwrap()).is_err());
     }
 
     #[test]
