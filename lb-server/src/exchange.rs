@@ -31,10 +31,7 @@ pub(crate) async fn serve(
     let leftover = Arc::new(Leftover::default());
     let may_pause = Arc::new(AtomicBool::new(may_pause(&parts.headers)));
     let (exchange, checked, is_html) = pipeline.admit(parts, arrival);
-    let idle = exchange
-        .route()
-        .and_then(|route| route.stream_idle)
-        .unwrap_or(stream_idle);
+    let idle = exchange.stream_idle(stream_idle);
     let body = match Body::from_h2(stream) {
         body if body.is_end_stream() => body,
         body => {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use parking_lot::Mutex;
@@ -197,6 +198,13 @@ impl Exchange {
 
     pub(crate) fn route(&self) -> Option<&Route> {
         self.inner.snapshot.routes.get(self.inner.route?)
+    }
+
+    /// How long the stream may stand still: the route's word, else the listener's.
+    pub(crate) fn stream_idle(&self, listener: Duration) -> Duration {
+        self.route()
+            .and_then(|route| route.stream_idle)
+            .unwrap_or(listener)
     }
 
     pub(crate) fn request_id_value(&self) -> &HeaderValue {

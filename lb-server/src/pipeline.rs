@@ -12,6 +12,7 @@ use crate::body::Body;
 use crate::clock;
 use crate::dispatch::Dispatch;
 use crate::entropy::Entropy;
+use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
 use crate::headers::{self, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
@@ -235,7 +236,9 @@ impl Pipeline {
                     .call(request(incoming, body), exchange.clone())
                     .await
                     .map_err(|error| {
-                        if error.kind() == crate::ErrorKind::Handler {
+                        // What the client's request or a backend is to blame for has its own
+                        // answer; everything else is the program's to know.
+                        if !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Body) {
                             tracing::error!(
                                 error = &error as &dyn std::error::Error,
                                 "the request handler failed"

@@ -45,7 +45,7 @@ pub struct ProcessConfig {
     pub forwarded: ForwardedFields,
     /// Our name in `Via`, `Proxy-Status` and the like (`lb`); a token.
     pub pseudonym: String,
-    /// Whether `Proxy-Status` also carries `next-hop` and `details`.
+    /// Whether `Proxy-Status` also carries `details`: what went wrong behind us.
     pub expose_details: bool,
     /// What happens to request fields with an underscore in their name.
     pub underscore_headers: UnderscoreHeaders,

@@ -60,7 +60,7 @@ struct Server {
     forwarded: &'static str,
     /// Our name in Via and Proxy-Status.
     pseudonym: String,
-    /// Whether Proxy-Status carries next-hop and details.
+    /// Whether Proxy-Status carries details: what went wrong behind us.
     expose_details: bool,
     /// What happens to request fields with an underscore in their name.
     #[schemars(schema_with = "underscores")]

@@ -122,10 +122,7 @@ async fn answer(
     let (parts, incoming) = request.into_parts();
     let may_pause = Arc::new(AtomicBool::new(may_pause(&parts.headers)));
     let (exchange, checked, is_html) = pipeline.admit(parts, arrival);
-    let idle = exchange
-        .route()
-        .and_then(|route| route.stream_idle)
-        .unwrap_or(stream_idle);
+    let idle = exchange.stream_idle(stream_idle);
     let body = match Body::from_http1(incoming) {
         body if body.is_end_stream() => body,
         body => Body::new(Watched::new(body, idle, Arc::clone(&may_pause))),
