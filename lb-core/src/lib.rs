@@ -1,17 +1,23 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod budget;
 mod draw;
 pub mod hash;
+mod health;
 mod pool;
 mod roster;
 mod strategy;
 #[cfg(test)]
 mod testing;
+mod timing;
 
 pub use backend::{
-    Backend, BackendId, BackendState, Exclusion, LatencyParameters, Outcome, Weight, WeightError,
+    Backend, BackendId, BackendState, Cause, Exclusion, LatencyParameters, Outcome, Weight,
+    WeightError,
 };
+pub use budget::{BudgetPolicy, RetryBudget};
+pub use health::{Health, HealthCheck, HealthPolicy, ProbeResult};
 pub use pool::{
     BackendStatus, Candidate, Changes, Explanation, Pick, Picked, Pool, PoolError, PoolParameters,
     Verdict,
