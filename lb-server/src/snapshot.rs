@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use http::HeaderValue;
-use lb_core::{Backend, BackendId, Pool, PoolParameters, Weight};
+use lb_core::{Backend, BackendId, Pool, PoolParameters, RetryBudget, Weight};
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
 
@@ -14,6 +14,7 @@ use crate::config::{
     BackendAddress, BackendConfig, BackendScheme, BackendUrl, Config, HashConfig,
     LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol, RouteConfig, TargetConfig,
 };
+use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BackendCounters, BackendMetrics};
 use crate::routes::{Route, Target};
@@ -33,6 +34,7 @@ pub(crate) struct PoolEntry {
     pub(crate) name: String,
     pub(crate) balancer: Pool,
     pub(crate) hash: HashConfig,
+    pub(crate) retries: Retries,
     config: LoadBalancerConfig,
     targets: RwLock<HashMap<BackendId, Arc<BackendTarget>, RandomState>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
@@ -148,6 +150,7 @@ impl PoolEntry {
             name: name.to_owned(),
             balancer,
             hash: config.hash.clone(),
+            retries: Retries::new(config.retry.clone(), Arc::new(RetryBudget::new(now))),
             config: config.clone(),
             targets: RwLock::new(HashMap::default()),
             tls: Mutex::new(None),
@@ -156,6 +159,10 @@ impl PoolEntry {
             entry.add(backend)?;
         }
         Ok(entry)
+    }
+
+    pub(crate) fn timeouts(&self) -> &PoolTimeouts {
+        &self.config.timeouts
     }
 
     /// Adds a backend while picks go on.

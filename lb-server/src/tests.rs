@@ -1,6 +1,7 @@
 //! The whole data path in memory under virtual time: pipes instead of sockets, scripted backends.
 
 mod abuse;
+mod attempts;
 mod backend;
 mod client;
 mod drain;
@@ -69,10 +70,16 @@ impl Proxy {
     }
 
     /// As [`Proxy::to`], with more TOML after it.
+    /// Nothing is probed unless it says so: a probe is a connection that no test expects.
     fn with(backends: &[&str], more: &str) -> Self {
+        let probes = if more.contains("health_check") {
+            ""
+        } else {
+            "health_check = \"off\"\n"
+        };
         Self::new(&format!(
             "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
-             [pools.default]\nbackends = {backends:?}\n{more}"
+             [pools.default]\nbackends = {backends:?}\n{probes}{more}"
         ))
     }
 
@@ -84,7 +91,7 @@ impl Proxy {
     fn handled_by(backends: &[&str], handler: impl Handler) -> Self {
         let toml = format!(
             "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
-             [pools.default]\nbackends = {backends:?}\n"
+             [pools.default]\nbackends = {backends:?}\nhealth_check = \"off\"\n"
         );
         let mut config = Config::from_toml(&toml, "test").expect("the configuration is valid");
         config.routes[0].target = TargetConfig::Handler;
