@@ -12,12 +12,13 @@ use std::time::Instant;
 
 use futures_util::task::noop_waker_ref;
 use http::{Request, Response};
-use lb_core::{BackendId, Pick, PickHint, Picked};
+use lb_core::{BackendId, Pick, PickHint};
 
 use crate::body::Body;
 use crate::clock;
 use crate::entropy::Entropy;
 use crate::handler::Exchange;
+use crate::queue::InFlight;
 use crate::reject::Reject;
 use crate::replay::Replay;
 use crate::snapshot::{BackendTarget, PoolEntry};
@@ -44,6 +45,8 @@ struct Errand<'a> {
     /// What strategies that hash go by.
     key: Option<u64>,
     outgoing: Outgoing,
+    /// When the pool got it: its place in the queue.
+    arrived: Instant,
     deadline: Deadline,
     progress: Progress<'a>,
     tried: Vec<BackendId>,
@@ -72,6 +75,7 @@ impl Dispatch {
             key,
             deadline: Deadline::of(pool.timeouts().request, &outgoing.headers, now),
             outgoing,
+            arrived: now,
             progress: pool.retries.begin(now),
             tried: Vec::new(),
         };
@@ -89,10 +93,12 @@ impl Errand<'_> {
         let mut failure = None;
         loop {
             // After a failed attempt the failure says more than that nobody else is there.
-            let (picked, target) = match self.pick(now) {
-                Ok(found) => found,
+            let picked = match self.pick(now).await {
+                Ok(picked) => picked,
                 Err(reject) => return Err(failure.unwrap_or(reject)),
             };
+            let target = Arc::clone(picked.target());
+            let started = picked.started();
             let body = match &replay {
                 None => Body::empty(),
                 Some(replay) => match replay.again() {
@@ -101,14 +107,17 @@ impl Errand<'_> {
                     None => return Err(failure.unwrap_or(Reject::BackendReset)),
                 },
             };
-            if let Some(left) = self.deadline.grpc_left(now) {
+            if let Some(left) = self.deadline.grpc_left(started) {
                 self.outgoing.set_grpc_timeout(left);
             }
             let hedge = self.progress.hedge_after(&self.outgoing);
             let (result, granted) = match hedge.filter(|_| replay.is_none()) {
                 // Apart, because it would double the future of every request.
-                Some(after) => (Box::pin(self.hedged(&target, picked, after)).await, None),
-                None => self.attempt(&target, picked, body).await,
+                Some(after) => (
+                    Box::pin(self.hedged(&target, picked, started, after)).await,
+                    None,
+                ),
+                None => self.attempt(&target, picked, started, body).await,
             };
             now = clock::now();
             let grant = match result {
@@ -175,31 +184,59 @@ impl Errand<'_> {
         }
     }
 
-    /// A backend, the request counted in there, and where it is.
-    fn pick(&mut self, now: Instant) -> Result<(Picked, Arc<BackendTarget>), Reject> {
+    /// A backend with the request counted in there; waits for one while all are full.
+    async fn pick(&mut self, now: Instant) -> Result<InFlight, Reject> {
+        // Who came earlier and waits goes first.
+        if !self.pool.queue.is_busy()
+            && let Some(picked) = self.try_pick(now)?
+        {
+            return Ok(picked);
+        }
+        // Apart, because few requests ever wait.
+        Box::pin(self.wait(now)).await
+    }
+
+    async fn wait(&mut self, now: Instant) -> Result<InFlight, Reject> {
+        let PoolEntry {
+            queue,
+            queue_policy: policy,
+            ..
+        } = self.pool;
+        let until = now + policy.timeout;
+        let until = self.deadline.at().map_or(until, |at| at.min(until));
+        let tried = self.tried.clone();
+        queue
+            .wait(policy, &tried, self.arrived, until, |now| {
+                self.try_pick(now)
+            })
+            .await
+    }
+
+    /// `None` where all that could take the request are full.
+    fn try_pick(&mut self, now: Instant) -> Result<Option<InFlight>, Reject> {
         let mut tried = std::mem::take(&mut self.tried);
         let found = self.pick_but(&mut tried, now);
         self.tried = tried;
         found
     }
 
-    /// The same, but none of these, to which those are added that are gone.
+    /// As [`Errand::try_pick`], but none of these, to which those are added that are gone.
     fn pick_but(
         &self,
         tried: &mut Vec<BackendId>,
         now: Instant,
-    ) -> Result<(Picked, Arc<BackendTarget>), Reject> {
+    ) -> Result<Option<InFlight>, Reject> {
         loop {
             let hint = PickHint::new(self.dispatch.entropy.draw())
                 .key(self.key)
                 .tried(tried);
             let picked = match self.pool.balancer.pick(&hint, now) {
                 Pick::Picked(picked) => picked,
-                Pick::AllFull => return Err(Reject::QueueFull),
+                Pick::AllFull => return Ok(None),
                 Pick::NoneEligible => return Err(Reject::NoHealthyBackend),
             };
             match self.pool.target(picked.id()) {
-                Some(target) => return Ok((picked, target)),
+                Some(target) => return Ok(Some(InFlight::new(picked, target))),
                 // Removed between the pick and here.
                 None => tried.push(picked.id().clone()),
             }
@@ -210,7 +247,8 @@ impl Errand<'_> {
     async fn attempt(
         &mut self,
         target: &Arc<BackendTarget>,
-        picked: Picked,
+        picked: InFlight,
+        started: Instant,
         body: Body,
     ) -> (Result<Response<Body>, Failed>, Option<Grant>) {
         let Self {
@@ -234,7 +272,7 @@ impl Errand<'_> {
         };
         let mut granted = None;
         let result = trial
-            .run(picked, body, || {
+            .run(picked, started, body, || {
                 let is_other = |id: &BackendId| *id != target.id && !tried.contains(id);
                 granted = progress.after(
                     Failure::Timeout,

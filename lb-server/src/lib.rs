@@ -17,6 +17,7 @@ mod listener;
 mod metrics;
 mod pipeline;
 mod pump;
+mod queue;
 mod reject;
 mod replay;
 pub mod reply;

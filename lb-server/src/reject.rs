@@ -27,8 +27,12 @@ pub(crate) enum Reject {
     /// Our own mark is in `Via` already.
     Loop,
     NoHealthyBackend,
-    /// Every eligible backend is at its `max_connections`.
+    /// Every eligible backend is at its `max_connections`, and as many wait as may.
     QueueFull,
+    /// No backend had room for it in time.
+    QueueTimeout,
+    /// The process holds as many bytes as it may.
+    Overloaded,
     ConnectRefused,
     ConnectTimeout,
     TlsFailed(Box<str>),
@@ -57,7 +61,9 @@ impl Reject {
             | Self::TlsFailed(_)
             | Self::BackendReset
             | Self::BadResponse(_) => StatusCode::BAD_GATEWAY,
-            Self::NoHealthyBackend | Self::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoHealthyBackend | Self::QueueFull | Self::QueueTimeout | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::HandlerFailed | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             // nginx's number for it; never on the wire.
@@ -75,6 +81,8 @@ impl Reject {
             Self::Loop => "loop_detected",
             Self::NoHealthyBackend => "no_healthy_backend",
             Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::Overloaded => "overloaded",
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::TlsFailed(_) => "tls_failed",
@@ -100,7 +108,8 @@ impl Reject {
             Self::NoRoute => "destination_not_found",
             Self::Loop => "proxy_loop_detected",
             Self::NoHealthyBackend => "destination_unavailable",
-            Self::QueueFull => "connection_limit_reached",
+            Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
+            Self::Overloaded => "proxy_internal_response",
             Self::ConnectRefused => "connection_refused",
             Self::ConnectTimeout => "connection_timeout",
             Self::TlsFailed(_) => "tls_protocol_error",
@@ -122,7 +131,9 @@ impl Reject {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NoHealthyBackend | Self::QueueFull => Some(Duration::from_secs(1)),
+            Self::NoHealthyBackend | Self::QueueFull | Self::QueueTimeout | Self::Overloaded => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
         }
     }

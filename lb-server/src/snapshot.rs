@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use http::HeaderValue;
-use lb_core::{Backend, BackendId, Pool, PoolParameters, RetryBudget, Weight};
+use lb_core::{Backend, BackendId, Pool, PoolParameters, QueuePolicy, RetryBudget, Weight};
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
 
@@ -17,6 +17,7 @@ use crate::config::{
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BackendCounters, BackendMetrics};
+use crate::queue::Queue;
 use crate::routes::{Route, Target};
 use crate::tls;
 
@@ -35,6 +36,8 @@ pub(crate) struct PoolEntry {
     pub(crate) balancer: Pool,
     pub(crate) hash: HashConfig,
     pub(crate) retries: Retries,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue_policy: QueuePolicy,
     config: LoadBalancerConfig,
     targets: RwLock<HashMap<BackendId, Arc<BackendTarget>, RandomState>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
@@ -49,6 +52,8 @@ pub(crate) struct BackendTarget {
     pub(crate) tls: Option<BackendTls>,
     pub(crate) timeouts: PoolTimeouts,
     pub(crate) counters: Arc<BackendCounters>,
+    /// Its pool's.
+    pub(crate) queue: Arc<Queue>,
 }
 
 /// How an `https://` backend is verified.
@@ -151,6 +156,10 @@ impl PoolEntry {
             balancer,
             hash: config.hash.clone(),
             retries: Retries::new(config.retry.clone(), Arc::new(RetryBudget::new(now))),
+            queue: Arc::new(Queue::default()),
+            queue_policy: QueuePolicy::default()
+                .size(config.queue as usize)
+                .timeout(config.timeouts.queue),
             config: config.clone(),
             targets: RwLock::new(HashMap::default()),
             tls: Mutex::new(None),
@@ -185,15 +194,21 @@ impl PoolEntry {
             tls: self.tls_of(config)?,
             timeouts: self.config.timeouts.clone(),
             counters: Arc::new(BackendCounters::default()),
+            queue: Arc::clone(&self.queue),
         };
         let backend = Backend::new(id.clone())
             .weight(weight)
             .max_connections(config.max_connections)
             .backup(config.backup);
+        if config.max_connections.is_some() {
+            self.queue.set_limited();
+        }
+        let now = clock::now();
         self.targets.write().insert(id.clone(), Arc::new(target));
         self.balancer
-            .add(backend, clock::now())
+            .add(backend, now)
             .map_err(|error| wrong(format!("pool `{}`: {error}", self.name)))?;
+        self.queue.wake_all(now);
         Ok(id)
     }
 
@@ -201,6 +216,8 @@ impl PoolEntry {
     pub(crate) fn remove(&self, id: &BackendId) -> bool {
         let removed = self.balancer.remove(id);
         self.targets.write().remove(id);
+        // Whoever waited for it alone waits in vain.
+        self.queue.wake_all(clock::now());
         removed
     }
 

@@ -9,6 +9,7 @@ mod failures;
 mod flow_control;
 mod forwarding;
 mod malformed;
+mod queue;
 mod retry;
 mod targets;
 mod timeouts;

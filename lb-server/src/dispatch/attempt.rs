@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::Response;
 use http::header::CONTENT_LENGTH;
-use lb_core::{Outcome, Picked};
+use lb_core::Outcome;
 
 use super::deadline::Deadline;
 use super::outgoing::Outgoing;
@@ -17,6 +17,7 @@ use crate::body::{Body, BodyError};
 use crate::clock;
 use crate::handler::Exchange;
 use crate::headers;
+use crate::queue::InFlight;
 use crate::reject::Reject;
 use crate::snapshot::BackendTarget;
 use crate::upstream::connections::{Checkout, Upstreams};
@@ -45,16 +46,17 @@ impl Trial<'_> {
     /// one try has passed.
     pub(super) async fn run(
         &self,
-        mut picked: Picked,
+        mut picked: InFlight,
+        started: Instant,
         body: Body,
         may_give_up: impl FnMut() -> bool,
     ) -> Result<Response<Body>, Failed> {
-        let result = match self.start(body, picked.started()).await {
+        let result = match self.start(body, started).await {
             Ok((attempt, is_reused)) => self.head(attempt, is_reused, may_give_up).await,
             Err(failed) => Err(failed),
         };
         let now = clock::now();
-        let latency = now.saturating_duration_since(picked.started());
+        let latency = now.saturating_duration_since(started);
         match result {
             Ok((attempt, mut response)) => {
                 let status = response.status();
@@ -64,13 +66,8 @@ impl Trial<'_> {
                 picked.answered(Outcome::of_status(status.as_u16(), latency), now);
                 headers::strip_response(response.headers_mut());
                 let length = attempt.body_length(response.headers());
-                let body = ResponseBody::new(
-                    attempt,
-                    picked,
-                    Arc::clone(self.upstreams),
-                    Arc::clone(self.target),
-                    length,
-                );
+                let body =
+                    ResponseBody::new(attempt, picked, started, Arc::clone(self.upstreams), length);
                 Ok(response.map(|()| Body::from_backend(body)))
             }
             Err(failed) => {

@@ -2,17 +2,18 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use http::Response;
-use lb_core::{BackendId, Picked};
+use lb_core::BackendId;
 
 use super::attempt::{Limits, Trial};
 use super::retry::Failed;
 use super::{Errand, is_any_eligible};
 use crate::body::Body;
 use crate::clock;
+use crate::queue::InFlight;
 use crate::snapshot::BackendTarget;
 
 impl Errand<'_> {
@@ -23,12 +24,13 @@ impl Errand<'_> {
     pub(super) async fn hedged(
         &mut self,
         target: &Arc<BackendTarget>,
-        picked: Picked,
+        picked: InFlight,
+        started: Instant,
         after: Duration,
     ) -> Result<Response<Body>, Failed> {
         let mut tried = self.tried.clone();
         tried.push(target.id.clone());
-        let result = self.race(target, picked, after, &mut tried).await;
+        let result = self.race(target, picked, started, after, &mut tried).await;
         tried.pop_if(|last| *last == target.id);
         self.tried = tried;
         result
@@ -37,12 +39,13 @@ impl Errand<'_> {
     async fn race(
         &self,
         target: &Arc<BackendTarget>,
-        picked: Picked,
+        picked: InFlight,
+        started: Instant,
         after: Duration,
         tried: &mut Vec<BackendId>,
     ) -> Result<Response<Body>, Failed> {
         let slow = self.trial(target);
-        let mut first = pin!(slow.run(picked, Body::empty(), || false));
+        let mut first = pin!(slow.run(picked, started, Body::empty(), || false));
         if let Ok(result) = tokio::time::timeout(after, first.as_mut()).await {
             return result;
         }
@@ -51,13 +54,14 @@ impl Errand<'_> {
         if !is_any_eligible(self.pool, is_other) || !self.progress.may_hedge(now) {
             return first.await;
         }
-        let Ok((picked, other)) = self.pick_but(tried, now) else {
+        let Ok(Some(picked)) = self.pick_but(tried, now) else {
             return first.await;
         };
+        let other = Arc::clone(picked.target());
         tried.push(other.id.clone());
         tracing::debug!(slow = %target.id, other = %other.id, "hedging");
         let fast = self.trial(&other);
-        let second = pin!(fast.run(picked, Body::empty(), || false));
+        let second = pin!(fast.run(picked, now, Body::empty(), || false));
         self.better(first, second).await
     }
 
