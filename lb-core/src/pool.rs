@@ -140,6 +140,20 @@ impl Pool {
         published.refuse(hint)
     }
 
+    /// Whether there is an eligible backend that this request was not sent to before, full or not.
+    ///
+    /// # Complexity
+    /// O(n × tried).
+    pub fn has_untried(&self, tried: &[BackendId], now: Instant) -> bool {
+        self.catch_up(now);
+        let hint = PickHint::new(0).tried(tried);
+        let published = self.published.read();
+        published
+            .tiers
+            .iter()
+            .any(|tier| tier.is_any_only_full(&hint))
+    }
+
     /// Tells what [`Pool::pick`] would do now and why: the same scores, draws and tables, and nothing is counted.
     pub fn explain(&self, hint: &PickHint<'_>, now: Instant) -> Explanation {
         self.catch_up(now);
