@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use futures_util::task::noop_waker_ref;
 use http::{Request, Response};
-use lb_core::{BackendId, Pick, PickHint};
+use lb_core::{BackendId, BackendStatus, Exclusion, Pick, PickHint};
 
 use crate::body::Body;
 use crate::clock;
@@ -125,7 +125,6 @@ impl Errand<'_> {
                 {
                     Some(grant) => {
                         discard(response);
-                        failure = Some(Reject::NoHealthyBackend);
                         grant
                     }
                     None => {
@@ -151,7 +150,7 @@ impl Errand<'_> {
                         Some(grant) => Some(grant),
                         None if self.deadline.has_passed(now) => None,
                         None => {
-                            let is_any_untried = || is_any_eligible(pool, |id| !tried.contains(id));
+                            let is_any_untried = || pool.balancer.has_untried(tried, now);
                             self.progress
                                 .after(how, &self.outgoing, is_any_untried, now)
                         }
@@ -166,7 +165,7 @@ impl Errand<'_> {
             match grant {
                 // A connection that went stale says nothing about its backend.
                 Grant::AtOnce => {
-                    if !self.has_untried() {
+                    if !self.has_untried(now) {
                         self.tried.clear();
                     }
                 }
@@ -233,7 +232,7 @@ impl Errand<'_> {
             let picked = match self.pool.balancer.pick(&hint, now) {
                 Pick::Picked(picked) => picked,
                 Pick::AllFull => return Ok(None),
-                Pick::NoneEligible => return Err(Reject::NoHealthyBackend),
+                Pick::NoneEligible => return Err(self.nobody(now)),
             };
             match self.pool.target(picked.id()) {
                 Some(target) => return Ok(Some(InFlight::new(picked, target))),
@@ -273,13 +272,13 @@ impl Errand<'_> {
         let mut granted = None;
         let result = trial
             .run(picked, started, body, || {
-                let is_other = |id: &BackendId| *id != target.id && !tried.contains(id);
-                granted = progress.after(
-                    Failure::Timeout,
-                    outgoing,
-                    || is_any_eligible(pool, is_other),
-                    clock::now(),
-                );
+                let now = clock::now();
+                let is_any_untried = || {
+                    let mut tried = tried.clone();
+                    tried.push(target.id.clone());
+                    pool.balancer.has_untried(&tried, now)
+                };
+                granted = progress.after(Failure::Timeout, outgoing, is_any_untried, now);
                 granted.is_some()
             })
             .await;
@@ -304,22 +303,37 @@ impl Errand<'_> {
             return None;
         }
         self.tried.push(target.id.clone());
-        if !self.has_untried() {
+        if !self.has_untried(now) {
             return None;
         }
         self.progress.after_status(status, now)
     }
 
-    fn has_untried(&self) -> bool {
-        is_any_eligible(self.pool, |id| !self.tried.contains(id))
+    /// Why there is nobody to pick.
+    #[cold]
+    fn nobody(&self, now: Instant) -> Reject {
+        let backends = self.pool.balancer.backends(now);
+        let after = self.pool.balancer.retry_after(now);
+        let is_broken = |status: &BackendStatus| {
+            matches!(
+                status.exclusion,
+                Some(Exclusion::BreakerOpen | Exclusion::TrialsTaken)
+            )
+        };
+        let mut taking_part = backends
+            .iter()
+            .filter(|status| status.is_enabled && !status.is_draining)
+            .peekable();
+        if taking_part.peek().is_some() && taking_part.all(is_broken) {
+            Reject::CircuitOpen(after)
+        } else {
+            Reject::NoHealthyBackend(after)
+        }
     }
-}
 
-fn is_any_eligible(pool: &PoolEntry, is_wanted: impl Fn(&BackendId) -> bool) -> bool {
-    pool.balancer
-        .backends(clock::now())
-        .iter()
-        .any(|status| status.is_eligible() && is_wanted(&status.backend.id))
+    fn has_untried(&self, now: Instant) -> bool {
+        self.pool.balancer.has_untried(&self.tried, now)
+    }
 }
 
 /// Drops a response that nobody wants. What of its body is there already is read, so that the

@@ -16,6 +16,7 @@ mod incoming;
 mod listener;
 mod metrics;
 mod pipeline;
+mod probe;
 mod pump;
 mod queue;
 mod reject;

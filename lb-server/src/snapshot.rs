@@ -1,5 +1,7 @@
 //! What is in force: routes and pools, made of a configuration, replaced as one.
 
+mod policy;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -12,7 +14,8 @@ use rustls::pki_types::ServerName;
 use crate::clock;
 use crate::config::{
     BackendAddress, BackendConfig, BackendScheme, BackendUrl, Config, HashConfig,
-    LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol, RouteConfig, TargetConfig,
+    HealthCheckConfig, LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol, RouteConfig,
+    TargetConfig,
 };
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
@@ -20,6 +23,8 @@ use crate::metrics::{BackendCounters, BackendMetrics};
 use crate::queue::Queue;
 use crate::routes::{Route, Target};
 use crate::tls;
+
+use policy::policy;
 
 /// Everything that an exchange reads of the configuration.
 #[derive(Debug)]
@@ -145,12 +150,13 @@ impl PoolEntry {
         let parameters =
             PoolParameters::new(config.algorithm).balance_factor(config.hash.balance_factor);
         let now = clock::now();
-        let balancer = Pool::new(parameters, Vec::new(), now).map_err(|error| {
-            Error::new(
-                ErrorKind::Config,
-                format!("pool `{name}` cannot be used: {error}"),
-            )
-        })?;
+        let balancer =
+            Pool::with_policy(parameters, policy(config), Vec::new(), now).map_err(|error| {
+                Error::new(
+                    ErrorKind::Config,
+                    format!("pool `{name}` cannot be used: {error}"),
+                )
+            })?;
         let entry = Self {
             name: name.to_owned(),
             balancer,
@@ -164,10 +170,18 @@ impl PoolEntry {
             targets: RwLock::new(HashMap::default()),
             tls: Mutex::new(None),
         };
+        if config.max_connections.is_some() {
+            entry.queue.set_limited();
+        }
         for backend in &config.backends {
             entry.add(backend)?;
         }
         Ok(entry)
+    }
+
+    /// How its backends are probed.
+    pub(crate) fn probe(&self) -> Option<&HealthCheckConfig> {
+        self.config.health_check.as_ref()
     }
 
     pub(crate) fn timeouts(&self) -> &PoolTimeouts {

@@ -8,6 +8,7 @@ mod drain;
 mod failures;
 mod flow_control;
 mod forwarding;
+mod health;
 mod malformed;
 mod queue;
 mod retry;
@@ -37,6 +38,7 @@ use crate::entropy::Entropy;
 use crate::handler::{ErasedHandler, Handler};
 use crate::listener::{Accepted, Listener, Socket};
 use crate::pipeline::{Pipeline, PipelineParts};
+use crate::probe;
 use crate::running::Handle;
 use crate::server;
 use crate::snapshot::Snapshot;
@@ -106,7 +108,8 @@ impl Proxy {
         let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
         let network = Arc::new(Network::default());
         let entropy = Arc::new(Entropy::from_seed(7));
-        let upstreams = Arc::new(Upstreams::new(Arc::clone(&network) as Arc<dyn Connector>));
+        let connector = Arc::clone(&network) as Arc<dyn Connector>;
+        let upstreams = Arc::new(Upstreams::new(Arc::clone(&connector)));
         let pipeline = Arc::new(Pipeline::new(
             PipelineParts {
                 handle: handle.clone(),
@@ -114,11 +117,17 @@ impl Proxy {
                 entropy: Arc::clone(&entropy),
                 instance: 0x5eed,
             },
-            Dispatch::new(upstreams, entropy),
+            Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
         let admissions = Admissions::new(1000, 100, 100, Vec::new());
         let drain = Drain::default();
         let (queue, accepted) = mpsc::unbounded_channel();
+        tokio::spawn(probe::watch(
+            handle.clone(),
+            connector,
+            entropy,
+            drain.clone(),
+        ));
         tokio::spawn(server::work(
             accepted,
             pipeline,

@@ -79,7 +79,7 @@ fn a_rich_configuration_is_read_as_meant() {
 fn short_forms_mean_the_long_ones() {
     let pool = |text: &str| {
         let text =
-            format!("listen = \"127.0.0.1:1\"\n[pools.p]\nbackends = [\"http://a:1\"]\n{text}");
+            format!("listen = \"127.0.0.1:1\"\n[pools.p]\nbackends = [\"h2c://a:1\"]\n{text}");
         toml(&text).pools.remove("p").unwrap()
     };
     for (short, long) in [
@@ -100,7 +100,6 @@ fn short_forms_mean_the_long_ones() {
         ("slow_start = \"9s\"", "slow_start = { window = \"9s\" }"),
         ("retry = \"off\"", "retry = { attempts = 1 }"),
         ("queue = \"off\"", "queue = 0"),
-        ("panic_threshold = \"off\"", "panic_threshold = 0"),
         ("circuit_breaker = \"off\"", ""),
         ("max_connections = \"off\"", ""),
         ("timeouts = { request = \"off\" }", ""),
@@ -283,7 +282,7 @@ fn resilience() -> impl Strategy<Value = LoadBalancerConfig> {
     )
         .prop_map(|(probe, on, count, small, millis, flags)| {
             let mut pool = LoadBalancerConfig::new(Algorithm::RoundRobin)
-                .backend(BackendConfig::new("http://a:1").unwrap())
+                .backend(BackendConfig::new("h2c://a:1").unwrap())
                 .queue(small)
                 .max_connections(count)
                 .health_check(probe.map(|probe| HealthCheckConfig::default().probe(probe)));

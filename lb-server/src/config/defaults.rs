@@ -153,7 +153,6 @@ impl LoadBalancerConfig {
             circuit_breaker: None,
             retry: RetryConfig::default(),
             slow_start: None,
-            panic_threshold: 50,
         }
     }
 }

@@ -243,10 +243,6 @@ pub struct LoadBalancerConfig {
     pub retry: RetryConfig,
     /// A ramp for new and recovered backends; `None` (`"off"`) is the default.
     pub slow_start: Option<SlowStartConfig>,
-    /// Below this share of usable backends, in percent, all that are merely ejected, unhealthy or
-    /// broken are used again (50); 0 (`"off"`) never does so. A pool whose every backend fails its
-    /// probes stays unusable.
-    pub panic_threshold: u8,
 }
 
 /// `[pools.x] hash`: what is hashed and how far a backend may be overloaded.

@@ -117,7 +117,6 @@ setters!(LoadBalancerConfig {
     circuit_breaker: impl Into<Option<CircuitBreakerConfig>> => Into::into,
     retry: RetryConfig,
     slow_start: impl Into<Option<SlowStartConfig>> => Into::into,
-    panic_threshold: u8,
 });
 
 impl LoadBalancerConfig {
@@ -184,15 +183,16 @@ setters!(HttpProbeConfig {
 
 setters!(OutlierDetectionConfig {
     consecutive_errors: NonZeroU32,
-    consecutive_gateway_errors: NonZeroU32,
+    consecutive_gateway_errors: NonZeroU32 => Some,
     success_rate: SuccessRateConfig => Some,
+    interval: Duration,
     eject_for: Duration,
     max_eject_for: Duration,
     max_ejected_percent: u8,
+    panic_below_percent: u8,
 });
 
 setters!(SuccessRateConfig {
-    interval: Duration,
     min_requests: NonZeroU32,
     min_backends: NonZeroU32,
     deviations: f64,

@@ -56,11 +56,6 @@ struct Size(#[schemars(regex(pattern = r"^[0-9]+(B|KB|MB|GB|KiB|MiB|GiB)$"))] St
 #[schemars(transparent)]
 struct Count(#[schemars(range(min = 1))] u32);
 
-/// A share of a hundred.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(transparent)]
-struct Percent(#[schemars(range(max = 100))] u8);
-
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Server {
@@ -234,8 +229,6 @@ struct Pool {
     max_connections: OrOff<Count>,
     /// Requests that may wait while all backends are full.
     queue: OrOff<Count>,
-    /// Below this share of usable backends, in percent, all are used.
-    panic_threshold: OrOff<Percent>,
     /// The backends: URLs, or tables.
     backends: Vec<BackendEntry>,
     /// What is hashed, for ip-hash and consistent-hashing.

@@ -8,9 +8,9 @@ use futures_util::future::{Either, select};
 use http::Response;
 use lb_core::BackendId;
 
+use super::Errand;
 use super::attempt::{Limits, Trial};
 use super::retry::Failed;
-use super::{Errand, is_any_eligible};
 use crate::body::Body;
 use crate::clock;
 use crate::queue::InFlight;
@@ -50,8 +50,7 @@ impl Errand<'_> {
             return result;
         }
         let now = clock::now();
-        let is_other = |id: &BackendId| !tried.contains(id);
-        if !is_any_eligible(self.pool, is_other) || !self.progress.may_hedge(now) {
+        if !self.pool.balancer.has_untried(tried, now) || !self.progress.may_hedge(now) {
             return first.await;
         }
         let Ok(Some(picked)) = self.pick_but(tried, now) else {

@@ -80,7 +80,8 @@ fn what_a_pool_does_about_failures() {
                 with("slow_start = { window = \"30s\", aggression = 0 }"),
             ),
             ("queue as a word", with("queue = \"long\"")),
-            ("threshold", with("panic_threshold = 150")),
+            ("threshold", outlier("panic_below_percent = 150")),
+            ("gRPC over HTTP/1.1", with("health_check = \"grpc\"")),
             ("no in-flight requests", with("max_connections = 0")),
             (
                 "request without time",

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use super::{FRAMING, Findings};
 use crate::config::model::{
-    CircuitBreakerConfig, HealthCheckConfig, HttpProbeConfig, LoadBalancerConfig,
-    OutlierDetectionConfig, ProbeConfig, RetryConfig, SlowStartConfig,
+    BackendConfig, BackendScheme, CircuitBreakerConfig, HealthCheckConfig, HttpProbeConfig,
+    LoadBalancerConfig, OutlierDetectionConfig, ProbeConfig, RetryConfig, SlowStartConfig,
 };
 use crate::config::units::print_duration;
 
 pub(super) fn check(path: &str, pool: &LoadBalancerConfig, findings: &mut Findings) {
     if let Some(config) = &pool.health_check {
         health_check(&format!("{path}.health_check"), config, findings);
+        if matches!(config.probe, ProbeConfig::Grpc { .. }) {
+            grpc_probe(path, pool, findings);
+        }
     }
     if let Some(config) = &pool.outlier_detection {
         outlier_detection(&format!("{path}.outlier_detection"), config, findings);
@@ -23,11 +26,6 @@ pub(super) fn check(path: &str, pool: &LoadBalancerConfig, findings: &mut Findin
     if let Some(config) = &pool.slow_start {
         slow_start(&format!("{path}.slow_start"), config, findings);
     }
-    percent(
-        format!("{path}.panic_threshold"),
-        pool.panic_threshold,
-        findings,
-    );
 }
 
 fn bounded(path: String, value: Duration, findings: &mut Findings) {
@@ -93,6 +91,18 @@ fn health_check(path: &str, config: &HealthCheckConfig, findings: &mut Findings)
     }
 }
 
+/// gRPC is spoken over HTTP/2 only.
+fn grpc_probe(path: &str, pool: &LoadBalancerConfig, findings: &mut Findings) {
+    let over_http1 = |backend: &&BackendConfig| backend.url.scheme == BackendScheme::Http;
+    if let Some(backend) = pool.backends.iter().find(over_http1) {
+        findings.add(
+            format!("{path}.health_check"),
+            format!("gRPC needs HTTP/2, which `{}` does not speak", backend.url),
+            "write the backend as `h2c://…` or `https://…`, or probe another way",
+        );
+    }
+}
+
 fn http_probe(path: &str, http: &HttpProbeConfig, findings: &mut Findings) {
     if !http.path.starts_with('/')
         || http.path.parse::<http::uri::PathAndQuery>().is_err()
@@ -152,6 +162,7 @@ fn http_probe(path: &str, http: &HttpProbeConfig, findings: &mut Findings) {
 }
 
 fn outlier_detection(path: &str, config: &OutlierDetectionConfig, findings: &mut Findings) {
+    bounded(format!("{path}.interval"), config.interval, findings);
     bounded(format!("{path}.eject_for"), config.eject_for, findings);
     bounded(
         format!("{path}.max_eject_for"),
@@ -169,9 +180,13 @@ fn outlier_detection(path: &str, config: &OutlierDetectionConfig, findings: &mut
         config.max_ejected_percent,
         findings,
     );
+    percent(
+        format!("{path}.panic_below_percent"),
+        config.panic_below_percent,
+        findings,
+    );
     if let Some(rate) = &config.success_rate {
         let path = format!("{path}.success_rate");
-        bounded(format!("{path}.interval"), rate.interval, findings);
         if !(rate.deviations.is_finite() && rate.deviations > 0.0) {
             findings.add(
                 format!("{path}.deviations"),

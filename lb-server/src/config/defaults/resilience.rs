@@ -55,11 +55,13 @@ impl Default for OutlierDetectionConfig {
     fn default() -> Self {
         Self {
             consecutive_errors: const { count(5) },
-            consecutive_gateway_errors: const { count(5) },
+            consecutive_gateway_errors: None,
             success_rate: None,
+            interval: Duration::from_secs(10),
             eject_for: Duration::from_secs(30),
             max_eject_for: Duration::from_secs(300),
             max_ejected_percent: 50,
+            panic_below_percent: 50,
         }
     }
 }
@@ -67,7 +69,6 @@ impl Default for OutlierDetectionConfig {
 impl Default for SuccessRateConfig {
     fn default() -> Self {
         Self {
-            interval: Duration::from_secs(10),
             min_requests: const { count(100) },
             min_backends: const { count(5) },
             deviations: 1.9,
@@ -82,7 +83,7 @@ impl Default for CircuitBreakerConfig {
             min_requests: const { count(20) },
             window: Duration::from_secs(10),
             open_for: Duration::from_secs(10),
-            max_open_for: Duration::from_secs(300),
+            max_open_for: Duration::from_secs(120),
             half_open_requests: const { count(5) },
         }
     }

@@ -73,25 +73,30 @@ pub struct StatusRange {
 pub struct OutlierDetectionConfig {
     /// Failures in a row that eject a backend (5): no response head, or a status of 500 and above.
     pub consecutive_errors: NonZeroU32,
-    /// The same for 502, 503, 504 and attempts without a response head alone (5).
-    pub consecutive_gateway_errors: NonZeroU32,
+    /// The same for 502, 503, 504 and attempts without a response head alone; `None` (`"off"`) is the
+    /// default.
+    pub consecutive_gateway_errors: Option<NonZeroU32>,
     /// Ejects who succeeds less often than the others; off by default.
     pub success_rate: Option<SuccessRateConfig>,
+    /// How often success rates are compared, and after how long without an ejection the next one is
+    /// shorter by `eject_for` (10 s).
+    pub interval: Duration,
     /// The first ejection (30 s); each one that follows is longer by this.
     pub eject_for: Duration,
     /// No ejection is longer (5 min).
     pub max_eject_for: Duration,
     /// Share of the pool that may be ejected at once, in percent (50).
     pub max_ejected_percent: u8,
+    /// Below this share of usable backends, in percent, ejections are disregarded (50): nobody can
+    /// tell good from bad any more. 0 never does so. Probes and breakers are heeded all the same.
+    pub panic_below_percent: u8,
 }
 
 /// `[pools.x.outlier_detection] success_rate`: whose share of successes is far below the pool's.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SuccessRateConfig {
-    /// Time over which a rate is taken (10 s).
-    pub interval: Duration,
-    /// Requests in that time without which a backend has no rate (100).
+    /// Requests in an interval without which a backend has no rate (100).
     pub min_requests: NonZeroU32,
     /// Backends with a rate without which nobody is ejected (5).
     pub min_backends: NonZeroU32,
@@ -111,7 +116,7 @@ pub struct CircuitBreakerConfig {
     pub window: Duration,
     /// The first pause (10 s); each that follows a failed trial is twice as long.
     pub open_for: Duration,
-    /// No pause is longer (5 min).
+    /// No pause is longer (2 min).
     pub max_open_for: Duration,
     /// Requests let through as a trial after a pause; all have to succeed (5).
     pub half_open_requests: NonZeroU32,

@@ -43,11 +43,6 @@ pub(super) fn pool(cursor: &Cursor<'_>) -> Option<LoadBalancerConfig> {
         fields.read("slow_start", &mut config.slow_start, |cursor| {
             unless_off(cursor, resilience::slow_start)
         });
-        fields.read(
-            "panic_threshold",
-            &mut config.panic_threshold,
-            resilience::panic_threshold,
-        );
         if fields.get("backends").is_none() {
             cursor.report(
                 "a pool needs backends",

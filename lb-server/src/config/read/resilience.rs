@@ -53,10 +53,6 @@ fn percent(cursor: &Cursor<'_>) -> Option<u8> {
     cursor.integer(0, 100)
 }
 
-pub(super) fn panic_threshold(cursor: &Cursor<'_>) -> Option<u8> {
-    unless_off(cursor, percent).map(Option::unwrap_or_default)
-}
-
 /// A table, or one of these words in its place.
 fn word_or_table<'a>(cursor: &Cursor<'a>, words: &str, example: &str) -> Option<Option<&'a str>> {
     match &cursor.node.value {
@@ -220,16 +216,22 @@ pub(super) fn outlier_detection(cursor: &Cursor<'_>) -> Option<OutlierDetectionC
         fields.read(
             "consecutive_gateway_errors",
             &mut config.consecutive_gateway_errors,
-            count,
+            optional_count,
         );
         fields.read("success_rate", &mut config.success_rate, |cursor| {
             unless_off(cursor, success_rate)
         });
+        fields.read("interval", &mut config.interval, Cursor::duration);
         fields.read("eject_for", &mut config.eject_for, Cursor::duration);
         fields.read("max_eject_for", &mut config.max_eject_for, Cursor::duration);
         fields.read(
             "max_ejected_percent",
             &mut config.max_ejected_percent,
+            percent,
+        );
+        fields.read(
+            "panic_below_percent",
+            &mut config.panic_below_percent,
             percent,
         );
     })?;
@@ -239,7 +241,6 @@ pub(super) fn outlier_detection(cursor: &Cursor<'_>) -> Option<OutlierDetectionC
 fn success_rate(cursor: &Cursor<'_>) -> Option<SuccessRateConfig> {
     let mut config = SuccessRateConfig::default();
     table(cursor, "success_rate", |fields| {
-        fields.read("interval", &mut config.interval, Cursor::duration);
         fields.read("min_requests", &mut config.min_requests, count);
         fields.read("min_backends", &mut config.min_backends, count);
         fields.read("deviations", &mut config.deviations, Cursor::float);

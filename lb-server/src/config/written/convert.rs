@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Backend, BackendEntry, BackendTls, Certificate, Changes, Count, Duration, File, Hash, Http2,
-    Listener, ListenerTimeouts, Match, OneOrMore, OrOff, Percent, Pool, PoolTimeouts, Redirect,
-    Respond, Route, Server, Size, Threads, Tls, TlsListed, TlsSelfSigned,
+    Listener, ListenerTimeouts, Match, OneOrMore, OrOff, Pool, PoolTimeouts, Redirect, Respond,
+    Route, Server, Size, Threads, Tls, TlsListed, TlsSelfSigned,
 };
 use crate::config::model::{
     BackendConfig, Config, ForwardedFields, HeaderChanges, ListenerConfig, ListenerTls,
@@ -160,9 +160,6 @@ fn pool(config: &LoadBalancerConfig) -> Pool {
         algorithm: config.algorithm.as_str(),
         max_connections: OrOff::of(config.max_connections.map(|count| Count(count.into()))),
         queue: OrOff::of((config.queue > 0).then_some(Count(config.queue))),
-        panic_threshold: OrOff::of(
-            (config.panic_threshold > 0).then_some(Percent(config.panic_threshold)),
-        ),
         backends: config.backends.iter().map(backend).collect(),
         hash: Hash {
             key: escape(&config.hash.key.to_string()),

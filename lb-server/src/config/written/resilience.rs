@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::convert::duration;
-use super::{Duration, OneOrMore, header_values};
+use super::{Count, Duration, OneOrMore, header_values};
 use crate::config::model::{
     BackoffConfig, CircuitBreakerConfig, HealthCheckConfig, HttpProbeConfig,
     OutlierDetectionConfig, ProbeConfig, RetryConfig, RetryOn, SlowStartConfig,
@@ -143,8 +143,9 @@ pub(super) struct OutlierDetection {
     #[schemars(range(min = 1))]
     consecutive_errors: u32,
     /// The same for 502, 503, 504 and attempts without a response alone.
-    #[schemars(range(min = 1))]
-    consecutive_gateway_errors: u32,
+    consecutive_gateway_errors: OrOff<Count>,
+    /// How often success rates are compared, and ejections forgotten.
+    interval: Duration,
     /// The first ejection.
     eject_for: Duration,
     /// No ejection is longer.
@@ -152,6 +153,9 @@ pub(super) struct OutlierDetection {
     /// Share of the pool that may be ejected at once.
     #[schemars(range(max = 100))]
     max_ejected_percent: u8,
+    /// Below this share of usable backends ejections are disregarded.
+    #[schemars(range(max = 100))]
+    panic_below_percent: u8,
     /// Ejects who succeeds less often than the others.
     success_rate: OrOff<SuccessRate>,
 }
@@ -159,8 +163,6 @@ pub(super) struct OutlierDetection {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct SuccessRate {
-    /// Time over which a rate is taken.
-    interval: Duration,
     /// Requests without which a backend has no rate.
     #[schemars(range(min = 1))]
     min_requests: u32,
@@ -176,12 +178,17 @@ impl From<&OutlierDetectionConfig> for OutlierDetection {
     fn from(config: &OutlierDetectionConfig) -> Self {
         Self {
             consecutive_errors: config.consecutive_errors.into(),
-            consecutive_gateway_errors: config.consecutive_gateway_errors.into(),
+            consecutive_gateway_errors: OrOff::of(
+                config
+                    .consecutive_gateway_errors
+                    .map(|count| Count(count.into())),
+            ),
+            interval: duration(config.interval),
             eject_for: duration(config.eject_for),
             max_eject_for: duration(config.max_eject_for),
             max_ejected_percent: config.max_ejected_percent,
+            panic_below_percent: config.panic_below_percent,
             success_rate: OrOff::of(config.success_rate.as_ref().map(|rate| SuccessRate {
-                interval: duration(rate.interval),
                 min_requests: rate.min_requests.into(),
                 min_backends: rate.min_backends.into(),
                 deviations: rate.deviations,
