@@ -82,6 +82,11 @@ impl Pipeline {
         &self.dispatch
     }
 
+    /// Random bits that need not be secret.
+    pub(crate) fn draw(&self) -> u64 {
+        self.entropy.draw()
+    }
+
     pub(crate) fn via(&self, received: Version) -> &HeaderValue {
         &self.via[usize::from(received != Version::HTTP_2)]
     }

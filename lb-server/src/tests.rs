@@ -14,6 +14,7 @@ mod queue;
 mod retry;
 mod targets;
 mod timeouts;
+mod wear;
 mod wire;
 
 use std::collections::HashMap;

@@ -16,10 +16,10 @@ pub(super) fn request(service: &str) -> Bytes {
         message.put_u8(0x0a);
         let mut length = service.len();
         while length >= 0x80 {
-            message.put_u8((length & 0x7f) as u8 | 0x80);
+            message.put_u8(length.to_le_bytes()[0] | 0x80);
             length >>= 7;
         }
-        message.put_u8((length & 0x7f) as u8);
+        message.put_u8(length.to_le_bytes()[0]);
         message.put_slice(service.as_bytes());
     }
     let mut framed = BytesMut::with_capacity(message.len() + 5);
