@@ -14,6 +14,7 @@ mod handler;
 mod headers;
 mod incoming;
 mod listener;
+mod memory;
 mod metrics;
 mod pipeline;
 mod probe;

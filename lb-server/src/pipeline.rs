@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
-use http::{HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::body::Body;
 use crate::clock;
@@ -16,6 +16,7 @@ use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
 use crate::headers::{self, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
+use crate::memory::{self, Memory};
 use crate::metrics::ServerCounters;
 use crate::reject::{Reject, RejectAbout, wants_html};
 use crate::routes::{self, Target};
@@ -80,6 +81,10 @@ impl Pipeline {
 
     pub(crate) fn dispatch(&self) -> &Dispatch {
         &self.dispatch
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        self.handle.memory()
     }
 
     /// Random bits that need not be secret.
@@ -168,7 +173,8 @@ impl Pipeline {
         let result = match checked {
             Ok((incoming, to_https)) => {
                 // One exchange's bug is not the end of its siblings on the connection.
-                AssertUnwindSafe(self.handle_request(exchange, incoming, body, to_https))
+                let answer = self.within_memory(exchange, incoming, body, to_https);
+                AssertUnwindSafe(answer)
                     .catch_unwind()
                     .await
                     .unwrap_or(Err(Reject::HandlerFailed))
@@ -190,6 +196,38 @@ impl Pipeline {
         }
         finish_head(exchange, &method, &mut response);
         response
+    }
+
+    /// Answers, as long as there is room for what that may hold.
+    async fn within_memory(
+        &self,
+        exchange: &Exchange,
+        incoming: Incoming,
+        body: Body,
+        to_https: bool,
+    ) -> Result<Response, Reject> {
+        if self.memory().is_full() {
+            return Err(Reject::Overloaded);
+        }
+        if !body.is_end_stream() {
+            let length = length_of(&incoming.headers).unwrap_or(u64::MAX);
+            if !exchange.hold(length.saturating_mul(2).min(memory::UPLOAD_MAX)) {
+                return Err(Reject::Overloaded);
+            }
+        }
+        let response = self
+            .handle_request(exchange, incoming, body, to_https)
+            .await?;
+        if !response.body().is_end_stream() {
+            let exact = http_body::Body::size_hint(response.body()).exact();
+            let length = exact
+                .or_else(|| length_of(response.headers()))
+                .unwrap_or(u64::MAX);
+            if !exchange.hold(length.min(memory::DOWNLOAD_MAX)) {
+                return Err(Reject::Overloaded);
+            }
+        }
+        Ok(response)
     }
 
     async fn handle_request(
@@ -270,6 +308,10 @@ impl Pipeline {
         HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
             .unwrap_or(HeaderValue::from_static("-"))
     }
+}
+
+fn length_of(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn request(incoming: Incoming, body: Body) -> Request {

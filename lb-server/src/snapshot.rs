@@ -235,6 +235,13 @@ impl PoolEntry {
         removed
     }
 
+    /// Begins or ends the drain of a backend. Returns whether there is such a backend.
+    pub(crate) fn set_draining(&self, id: &BackendId, draining: bool) -> bool {
+        let is_known = self.balancer.set_draining(id, draining);
+        self.queue.wake_all(clock::now());
+        is_known
+    }
+
     pub(crate) fn target(&self, id: &BackendId) -> Option<Arc<BackendTarget>> {
         self.targets.read().get(id).cloned()
     }

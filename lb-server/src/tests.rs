@@ -10,6 +10,7 @@ mod flow_control;
 mod forwarding;
 mod health;
 mod malformed;
+mod memory;
 mod queue;
 mod retry;
 mod targets;
@@ -121,7 +122,7 @@ impl Proxy {
             Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
         let admissions = Admissions::new(1000, 100, 100, Vec::new());
-        let drain = Drain::default();
+        let drain = handle.drain().clone();
         let (queue, accepted) = mpsc::unbounded_channel();
         tokio::spawn(probe::watch(
             handle.clone(),

@@ -20,6 +20,7 @@ use super::{Terms, Wear};
 use crate::body::{Body, BodyError};
 use crate::clock;
 use crate::drain::Drain;
+use crate::handler::Exchange;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::transport::Transport;
 use crate::watched::{Watched, may_pause};
@@ -167,7 +168,11 @@ async fn answer(
         clock::now().saturating_duration_since(started),
         response.status().is_server_error(),
     );
-    Ok(response.map(|body| Tracked { body, running }))
+    Ok(response.map(|body| Tracked {
+        body,
+        running,
+        _exchange: exchange,
+    }))
 }
 
 /// An exchange that has not ended.
@@ -191,6 +196,8 @@ impl Drop for Running {
 struct Tracked {
     body: Body,
     running: Running,
+    /// Holds what the exchange takes of the process until its last byte.
+    _exchange: Exchange,
 }
 
 impl http_body::Body for Tracked {
