@@ -41,7 +41,7 @@ pub(crate) async fn serve_http2(
     transport: Transport,
     pipeline: Arc<Pipeline>,
     terms: Arc<Terms>,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
     drain: Drain,
 ) {
     let flusher = transport.defer_flush(FrameRole::Server);
@@ -102,7 +102,7 @@ struct Served {
     exchanges: FuturesUnordered<BoxFuture<'static, ()>>,
     pipeline: Arc<Pipeline>,
     terms: Arc<Terms>,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
     /// When the client's SETTINGS have to be there; `None` since they are.
     preface_deadline: Option<Instant>,
     idle_since: Instant,
@@ -152,7 +152,7 @@ impl Served {
                     let idle = self.terms.timeouts.stream_idle;
                     let exchange = exchange::serve(
                         Arc::clone(&self.pipeline),
-                        self.arrival,
+                        Arc::clone(&self.arrival),
                         idle,
                         request,
                         respond,

@@ -16,6 +16,7 @@ use crate::config::{ListenAddress, ListenerConfig, ListenerTls, Protocol, Redire
 use crate::connection::{self, Terms};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
+use crate::headers;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::tls;
 use crate::transport::{Io, Transport};
@@ -269,12 +270,13 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let arrival = Arrival {
+    let arrival = Arc::new(Arrival {
         peer,
+        forwarded_for: headers::forwarded_for_value(peer),
         is_tls: transport.is_tls(),
         max_fields: listener.terms.http2.max_header_fields as usize,
         redirect_to_https: listener.terms.redirect_to_https,
-    };
+    });
     let terms = Arc::clone(&listener.terms);
     match protocol {
         Protocol::H2 => {

@@ -42,10 +42,7 @@ impl Lines {
         max_bytes: usize,
         max_lines: usize,
     ) -> Result<Option<Bytes>, Http1Error> {
-        while let Some(offset) = buffer[self.scanned..]
-            .iter()
-            .position(|&byte| byte == b'\n')
-        {
+        while let Some(offset) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
             let line_feed = self.scanned + offset;
             if line_feed == self.line_start || buffer[line_feed - 1] != b'\r' {
                 return Err(Http1Error::BadResponse("a line ends without a cr"));
