@@ -26,7 +26,8 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// asking a map for a field that it lacks costs a hash each time.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Survey {
-    /// `Connection`, or a field that ends at this hop whether it is named there or not.
+    pub(crate) connection: bool,
+    /// A field that ends at this hop whether `Connection` names it or not.
     pub(crate) hop_by_hop: bool,
     pub(crate) te: bool,
     pub(crate) alt_svc: bool,
@@ -77,7 +78,8 @@ impl Survey {
 
     fn note_hop(&mut self, name: &str) -> bool {
         match name {
-            "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
+            "connection" => self.connection = true,
+            "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
             | "http2-settings" => self.hop_by_hop = true,
             "te" => self.te = true,
             "alt-svc" => self.alt_svc = true,
@@ -89,8 +91,10 @@ impl Survey {
 
 /// Deletes what ends at this hop (RFC 9110 §7.6.1, RFC 9113 §8.2.2), and what `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, found: Survey) {
+    if found.connection {
+        strip_connection(headers);
+    }
     if found.hop_by_hop {
-        strip_named_by_connection(headers);
         for name in [
             KEEP_ALIVE,
             PROXY_CONNECTION,
@@ -117,12 +121,14 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, found: Survey) {
     }
 }
 
-fn strip_named_by_connection(headers: &mut HeaderMap) {
+fn strip_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
+        // What nearly all say is about the connection and names no field of the message.
+        .filter(|option| !matches!(*option, "keep-alive" | "close"))
         .filter_map(|name| HeaderName::try_from(name.trim()).ok())
         // Naming one of these would have us cut into the message instead of the hop.
         .filter(|name| !matches!(*name, HOST | CONTENT_LENGTH | TE | TRANSFER_ENCODING))
