@@ -254,10 +254,15 @@ pub(crate) async fn serve(
         admission,
     } = accepted;
     let _guards = (admission, drain.guard());
+    // Each phase has a place of its own, so that an idle connection has no room for a handshake.
+    let opening = Box::pin(tokio::time::timeout(
+        listener.terms.timeouts.handshake,
+        open(socket, &listener, &admissions),
+    ));
     let opened = tokio::select! {
         biased;
         () = drain.begun() => return,
-        opened = tokio::time::timeout(listener.terms.timeouts.handshake, open(socket, &listener, &admissions)) => opened,
+        opened = opening => opened,
     };
     let (transport, protocol) = match opened {
         Ok(Ok(opened)) => opened,
@@ -280,10 +285,16 @@ pub(crate) async fn serve(
     let terms = Arc::clone(&listener.terms);
     match protocol {
         Protocol::H2 => {
-            connection::serve_http2(transport, pipeline, terms, arrival, drain).await;
+            Box::pin(connection::serve_http2(
+                transport, pipeline, terms, arrival, drain,
+            ))
+            .await;
         }
         Protocol::Http11 => {
-            connection::http1::serve(transport, pipeline, terms, arrival, drain).await;
+            Box::pin(connection::http1::serve(
+                transport, pipeline, terms, arrival, drain,
+            ))
+            .await;
         }
     }
 }
