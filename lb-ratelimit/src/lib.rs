@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod bucket;
+mod decision;
+pub mod fields;
+mod key;
+mod keyed;
+mod memo;
+mod policy;
+mod store;
+mod table;
+mod time;
+mod window;
+
+pub use bucket::TokenBucket;
+pub use decision::{Decision, Outcome};
+pub use key::{Key, KeyHasher, Keyer, Prefixes};
+pub use keyed::{Check, Enforcement, KeyedLimiter, LimiterStats, check_all};
+pub use memo::RefusalMemo;
+pub use policy::{Policy, Quota, QuotaError, Window};
+pub use store::{StoreQuota, StoreWindow};
+pub use window::SlidingWindow;
