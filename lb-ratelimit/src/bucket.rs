@@ -3,9 +3,9 @@
 //! The state is the theoretical arrival time, the moment at which the bucket is full again. How far it lies ahead is what
 //! has been taken out. A request moves it by its cost; it is refused if that would be further than the bucket is deep.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::decision::{Decision, Level, Outcome};
+use crate::decision::{Decision, Level};
 use crate::policy::Quota;
 use crate::time::{SKEW_NANOS, since};
 
@@ -111,26 +111,26 @@ pub(crate) fn decide(quota: &Quota, arrival: u64, cost: u32, now: u64) -> (u64, 
     let debt = arrival.saturating_sub(now);
     // A cost above the burst could pass 64 bits, so the product is taken only below.
     if cost > quota.burst() {
-        return (arrival, decision(quota, Outcome::Never, debt));
+        return (arrival, Decision::never(level(quota, debt)));
     }
     let wanted = debt.saturating_add(quota.interval_nanos() * u64::from(cost));
     if wanted > quota.capacity_nanos() && cost > 0 {
-        let wait = Duration::from_nanos(wanted - quota.capacity_nanos());
-        return (arrival, decision(quota, Outcome::RetryAfter(wait), debt));
+        let wait = wanted - quota.capacity_nanos();
+        return (arrival, Decision::refused(wait, level(quota, debt)));
     }
     let arrival = if cost == 0 {
         arrival
     } else {
         now.saturating_add(wanted)
     };
-    (arrival, decision(quota, Outcome::Admitted, wanted))
+    (arrival, Decision::admitted(level(quota, wanted)))
 }
 
 /// The decision on `cost` with the level as it is, not as it would be.
 pub(crate) fn preview(quota: &Quota, arrival: u64, cost: u32, now: u64) -> Decision {
     let (_, decided) = decide(quota, arrival, cost, now);
     let debt = believed(quota, arrival, now).saturating_sub(now);
-    decision(quota, decided.outcome(), debt)
+    decided.at(level(quota, debt))
 }
 
 #[inline]
@@ -139,15 +139,12 @@ pub(crate) const fn refunded(quota: &Quota, arrival: u64, cost: u32) -> u64 {
 }
 
 #[inline]
-const fn decision(quota: &Quota, outcome: Outcome, debt: u64) -> Decision {
-    Decision::new(
-        outcome,
-        Level::Bucket(BucketLevel {
-            burst: quota.burst(),
-            interval: quota.interval_nanos(),
-            debt,
-        }),
-    )
+const fn level(quota: &Quota, debt: u64) -> Level {
+    Level::Bucket(BucketLevel {
+        burst: quota.burst(),
+        interval: quota.interval_nanos(),
+        debt,
+    })
 }
 
 #[cfg(test)]

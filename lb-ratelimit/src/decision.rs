@@ -13,7 +13,8 @@ use crate::window::WindowLevel;
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Decision {
-    outcome: Outcome,
+    /// Nanoseconds: 0 if admitted, `u64::MAX` if never.
+    wait: u64,
     level: Level,
 }
 
@@ -37,25 +38,49 @@ pub(crate) enum Level {
 
 impl Decision {
     #[inline]
-    pub(crate) const fn new(outcome: Outcome, level: Level) -> Self {
-        Self { outcome, level }
+    pub(crate) const fn admitted(level: Level) -> Self {
+        Self { wait: 0, level }
+    }
+
+    /// Refused for `wait` nanoseconds, at least one.
+    #[inline]
+    pub(crate) const fn refused(wait: u64, level: Level) -> Self {
+        let wait = if wait == 0 { 1 } else { wait };
+        Self { wait, level }
+    }
+
+    #[inline]
+    pub(crate) const fn never(level: Level) -> Self {
+        Self {
+            wait: u64::MAX,
+            level,
+        }
+    }
+
+    /// The same decision, reported with another level.
+    pub(crate) const fn at(self, level: Level) -> Self {
+        Self { level, ..self }
     }
 
     /// Returns the decision with what follows from it.
     #[inline]
     pub const fn outcome(&self) -> Outcome {
-        self.outcome
+        match self.wait {
+            0 => Outcome::Admitted,
+            u64::MAX => Outcome::Never,
+            wait => Outcome::RetryAfter(Duration::from_nanos(wait)),
+        }
     }
 
     /// Tells whether the request may pass.
     #[inline]
     pub const fn is_admitted(&self) -> bool {
-        matches!(self.outcome, Outcome::Admitted)
+        self.wait == 0
     }
 
-    /// Returns how long a refused request has to wait, rounded to nothing; `None` if it was admitted or never will be.
+    /// Returns how long a refused request has to wait, to the nanosecond; `None` if it was admitted or never will be.
     pub const fn retry_after(&self) -> Option<Duration> {
-        match self.outcome {
+        match self.outcome() {
             Outcome::RetryAfter(wait) => Some(wait),
             Outcome::Admitted | Outcome::Never => None,
         }
@@ -100,7 +125,7 @@ impl Decision {
 impl fmt::Debug for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decision")
-            .field("outcome", &self.outcome)
+            .field("outcome", &self.outcome())
             .field("limit", &self.limit())
             .field("remaining", &self.remaining())
             .field("reset", &self.reset())

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use crate::decision::Decision;
 use crate::key::Key;
 use crate::policy::{Policy, Quota, Window};
-use crate::table::{Group, Held, Rule, SHARD_BITS, Shard};
+use crate::table::{Group, Held, Rule, SHARD_BITS, Shard, groups_for};
 use crate::time::{SKEW_NANOS, since};
 use crate::window::Turn;
 use crate::{bucket, window};
@@ -94,7 +94,7 @@ impl Tables {
 impl KeyedLimiter {
     /// Makes a limiter with room for `max_keys` keys in use at a time; instants before `epoch` count as `epoch`.
     ///
-    /// At `max_keys` a handful in a million are evicted; the hard limit is a third above.
+    /// With `max_keys` in use about one in a million has been evicted; the hard limit is 1.6 times as many.
     pub fn new(max_keys: usize, epoch: Instant) -> Self {
         let groups = groups_for(max_keys);
         let shards = (groups / SHARD_GROUPS).clamp(1, 1 << SHARD_BITS);
@@ -208,15 +208,9 @@ impl KeyedLimiter {
     fn shard(&self, key: Key) -> &Mutex<Tables> {
         let index = key.0 >> (64 - SHARD_BITS);
         // The number of shards is a power of two, so the mask keeps the index below it.
-        #[expect(clippy::cast_possible_truncation, reason = "at most 6 bits")]
         let index = index as usize & (self.shards.len() - 1);
         &self.shards[index].0
     }
-}
-
-/// Groups that keep `max_keys` keys below 24 bytes each: 5.5 of the 7 slots of 128 bytes are meant to be used.
-fn groups_for(max_keys: usize) -> usize {
-    max_keys.saturating_mul(2).div_ceil(11).max(2)
 }
 
 /// What a limiter holds, for metrics.

@@ -3,10 +3,8 @@
 //! A store has one clock for all who ask it, in microseconds, and its scripts may compute in doubles, exact up to 2^53:
 //! microseconds since 1970 fit until the year 2255, nanoseconds do not fit at all.
 
-use std::time::Duration;
-
 use crate::bucket::BucketLevel;
-use crate::decision::{Decision, Level, Outcome};
+use crate::decision::{Decision, Level};
 use crate::policy::{Quota, Window};
 use crate::window::WindowLevel;
 
@@ -75,19 +73,21 @@ impl StoreQuota {
         let tolerance = self.burst_tolerance_micros();
         let debt = arrival_micros.saturating_sub(now_micros).min(tolerance);
         let wanted = debt.saturating_add(self.interval_micros.saturating_mul(u64::from(cost)));
-        let outcome = if admitted {
-            Outcome::Admitted
-        } else if cost > self.burst {
-            Outcome::Never
-        } else {
-            Outcome::RetryAfter(Duration::from_micros(wanted.saturating_sub(tolerance)))
-        };
-        let level = BucketLevel {
+        let level = Level::Bucket(BucketLevel {
             burst: self.burst,
             interval: self.interval_micros.saturating_mul(1_000),
             debt: debt.saturating_mul(1_000),
-        };
-        Decision::new(outcome, Level::Bucket(level))
+        });
+        if admitted {
+            Decision::admitted(level)
+        } else if cost > self.burst {
+            Decision::never(level)
+        } else {
+            Decision::refused(
+                wanted.saturating_sub(tolerance).saturating_mul(1_000),
+                level,
+            )
+        }
     }
 
     /// Decides as the script does: the arrival time to store, if any, and the decision.
@@ -162,12 +162,11 @@ impl StoreWindow {
             elapsed_micros.saturating_mul(1_000),
             (previous, current),
         );
-        let outcome = if admitted {
-            Outcome::Admitted
+        if admitted {
+            Decision::admitted(Level::Window(level))
         } else {
             level.refusal(cost)
-        };
-        Decision::new(outcome, Level::Window(level))
+        }
     }
 
     /// Decides as the script does: the current counter to store, if any, and the decision.

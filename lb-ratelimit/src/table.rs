@@ -1,23 +1,27 @@
 //! A table of one-word states in fixed memory that forgets only in the strict direction.
 //!
-//! A key has two groups of slots and lives in either. A newcomer goes into the emptier one, which keeps all groups about
-//! evenly full; what time has made free is taken over without anybody sweeping. If all slots of both are in use, the one
-//! whose state means least is evicted, and the group remembers in its `floor` the most that any evicted key had counted.
+//! A key has two groups of slots. A newcomer goes into the first, so that one look finds it again, or into the emptier one
+//! where the first is nearly full; what time has made free is taken over without anybody sweeping. If all slots of both
+//! are in use, the one whose state means least is evicted, and the group remembers in its `floor` the most that any evicted key had counted.
 //! Newcomers start from the floors of their two groups, so whoever was evicted and comes back finds at least what it
 //! had counted before. Flooding the table with keys can make it stricter, never looser.
 
-/// Slots of a group; with the two words below them they fill two cache lines.
-const SLOTS: usize = 7;
+/// Slots of a group, which fill two cache lines with the two words before them.
+const SLOTS: usize = 9;
+
+/// Slots of the first group that are filled before the second one is considered. More would be found with one look, and
+/// more keys would meet two full groups while the table has room.
+const FIRST: usize = 7;
 
 /// Two neighbouring cache lines, which are fetched together.
 #[derive(Clone, Debug)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub(crate) struct Group {
     /// At least what any key that was evicted from here had counted.
     pub(crate) floor: u64,
     /// When the current window of all counters of this group began; unused by token buckets.
     pub(crate) began: u64,
-    tags: [u64; SLOTS],
+    tags: [u32; SLOTS],
     pub(crate) states: [u64; SLOTS],
 }
 
@@ -29,10 +33,27 @@ impl Group {
         states: [0; SLOTS],
     };
 
+    /// Compares all tags without a branch: where a key stands in its group is anyone's guess.
     #[inline]
-    fn position(&self, tag: u64) -> Option<usize> {
-        self.tags.iter().position(|&known| known == tag)
+    fn position(&self, tag: u32) -> Option<usize> {
+        // In this shape the compiler makes it two comparisons of four tags each and one of the last.
+        const BITS: [u32; SLOTS - 1] = [1, 2, 4, 8, 16, 32, 64, 128];
+        let [eight @ .., last] = &self.tags;
+        let bit = |(&known, bit): (&u32, u32)| if known == tag { bit } else { 0 };
+        let found = eight
+            .iter()
+            .zip(BITS)
+            .map(bit)
+            .fold(0, |found, bit| found | bit);
+        let found = found | u32::from(*last == tag) << (SLOTS - 1);
+        // The bound is known, and saves the check that the slot is one of the group.
+        (found != 0).then(|| (found.trailing_zeros() as usize).min(SLOTS - 1))
     }
+}
+
+/// Groups that keep `max_keys` keys below 24 bytes each: 5.5 of the 9 slots of 128 bytes are meant to be used.
+pub(crate) fn groups_for(max_keys: usize) -> usize {
+    max_keys.saturating_mul(2).div_ceil(11).max(2)
 }
 
 /// How states of one kind age, compare and join. A state of 0 has counted nothing.
@@ -104,6 +125,8 @@ impl Shard {
         self.evictions
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn clear(&mut self) {
         self.groups.fill(Group::EMPTY);
     }
@@ -122,10 +145,10 @@ impl Shard {
     }
 
     /// What [`update`](Self::update) would apply its rule to, without anything being changed.
-    pub(crate) fn look(&self, tag: u64, rule: &impl Rule, now: u64) -> Held {
-        let (first, second) = self.places(tag);
+    pub(crate) fn look(&self, hash: u64, rule: &impl Rule, now: u64) -> Held {
+        let (first, second) = self.places(hash);
         for place in [first, second] {
-            if let Some(slot) = self.groups[place].position(tag) {
+            if let Some(slot) = self.groups[place].position(tag(hash)) {
                 let mut group = self.groups[place].clone();
                 let now = rule.settle(&mut group, now);
                 return Held {
@@ -140,21 +163,27 @@ impl Shard {
         Held::newcomer([&mut one, &mut other], rule, now)
     }
 
-    /// Applies `decide` to the state of `tag`, or to what a newcomer starts with, and keeps the state it returns.
+    /// Applies `decide` to the state of `hash`, or to what a newcomer starts with, and keeps the state it returns.
     ///
     /// A newcomer for which it returns none takes no slot.
     #[inline]
     pub(crate) fn update<T>(
         &mut self,
-        tag: u64,
+        hash: u64,
         rule: &impl Rule,
         now: u64,
         decide: impl FnOnce(Held) -> (Option<u64>, T),
     ) -> T {
-        let (first, second) = self.places(tag);
-        for place in [first, second] {
+        let count = self.groups.len();
+        let first = first_place(hash, count);
+        let mut place = first;
+        loop {
             let group = &mut self.groups[place];
-            let Some(slot) = group.position(tag) else {
+            let Some(slot) = group.position(tag(hash)) else {
+                if place != first {
+                    return self.admit(hash, rule, now, decide);
+                }
+                place = second_place(hash, first, count);
                 continue;
             };
             let now = rule.settle(group, now);
@@ -169,21 +198,20 @@ impl Shard {
             }
             return result;
         }
-        self.admit(tag, (first, second), rule, now, decide)
     }
 
-    /// Changes the state of `tag` if it has one.
+    /// Changes the state of `hash` if it has one.
     pub(crate) fn revise(
         &mut self,
-        tag: u64,
+        hash: u64,
         rule: &impl Rule,
         now: u64,
         change: impl Fn(u64) -> u64,
     ) {
-        let (first, second) = self.places(tag);
+        let (first, second) = self.places(hash);
         for place in [first, second] {
             let group = &mut self.groups[place];
-            if let Some(slot) = group.position(tag) {
+            if let Some(slot) = group.position(tag(hash)) {
                 rule.settle(group, now);
                 group.states[slot] = change(group.states[slot]);
                 return;
@@ -195,12 +223,12 @@ impl Shard {
     #[inline(never)]
     fn admit<T>(
         &mut self,
-        tag: u64,
-        (first, second): (usize, usize),
+        hash: u64,
         rule: &impl Rule,
         now: u64,
         decide: impl FnOnce(Held) -> (Option<u64>, T),
     ) -> T {
+        let (first, second) = self.places(hash);
         let Ok([one, other]) = self.groups.get_disjoint_mut([first, second]) else {
             unreachable!("the groups of a key differ");
         };
@@ -214,33 +242,51 @@ impl Shard {
             Survey::of(other, rule, held.now),
         );
         // A free slot in the emptier group, else the least of both.
-        let (group, chosen) = if one_survey.order() <= other_survey.order() {
-            (one, one_survey)
-        } else {
-            (other, other_survey)
-        };
+        let (group, chosen) =
+            if one_survey.used < FIRST || one_survey.order() <= other_survey.order() {
+                (one, one_survey)
+            } else {
+                (other, other_survey)
+            };
         if chosen.least > 0 {
             group.floor = rule.at_least(group.floor, group.states[chosen.slot]);
             self.evictions += 1;
         }
-        group.tags[chosen.slot] = tag;
+        group.tags[chosen.slot] = tag(hash);
         group.states[chosen.slot] = state;
         result
     }
 
-    /// The two groups of a key, which differ. The upper bits have chosen the shard.
-    #[inline]
-    fn places(&self, tag: u64) -> (usize, usize) {
-        let count = self.groups.len();
-        let first = reduce(tag << SHARD_BITS, count);
-        let second = reduce(tag.wrapping_mul(0x9e37_79b9_7f4a_7c15), count - 1);
-        // Over the groups but the first, so that they differ and are equally likely.
-        (first, second + usize::from(second >= first))
+    /// The two groups of a key, which differ.
+    fn places(&self, hash: u64) -> (usize, usize) {
+        let first = first_place(hash, self.groups.len());
+        (first, second_place(hash, first, self.groups.len()))
     }
 }
 
-/// Bits of a tag that choose its shard.
+/// Bits of a hash that choose its shard: the uppermost.
 pub(crate) const SHARD_BITS: u32 = 6;
+
+/// The upper bits below those that chose the shard.
+#[inline]
+const fn first_place(hash: u64, count: usize) -> usize {
+    reduce(hash << SHARD_BITS, count)
+}
+
+/// One of the other groups, each as likely.
+#[inline]
+const fn second_place(hash: u64, first: usize, count: usize) -> usize {
+    let place = reduce(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15), count - 1);
+    if place < first { place } else { place + 1 }
+}
+
+/// What tells the keys of a group apart: the lower bits, which say nothing about the group. 0 is no key's.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "takes the lower half")]
+const fn tag(hash: u64) -> u32 {
+    let tag = hash as u32;
+    if tag == 0 { 1 } else { tag }
+}
 
 /// One group as a newcomer sees it.
 struct Survey {

@@ -1,8 +1,8 @@
 //! Sliding window of two counters: what the previous window admitted fades out while the current one fills.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::decision::{Decision, Level, Outcome};
+use crate::decision::{Decision, Level};
 use crate::policy::Window;
 use crate::time::{SKEW_NANOS, since};
 
@@ -169,11 +169,11 @@ impl WindowLevel {
     }
 
     /// What a refused request of `cost` is told.
-    pub(crate) fn refusal(&self, cost: u32) -> Outcome {
+    pub(crate) fn refusal(self, cost: u32) -> Decision {
         if cost > self.limit {
-            Outcome::Never
+            Decision::never(Level::Window(self))
         } else {
-            Outcome::RetryAfter(Duration::from_nanos(self.wait(cost)))
+            Decision::refused(self.wait(cost), Level::Window(self))
         }
     }
 
@@ -247,20 +247,18 @@ pub(crate) fn decide(
     now: u64,
 ) -> (u64, Decision) {
     let mut level = WindowLevel::new(window, began, counts, now);
-    let outcome = if cost <= window.limit() && (cost == 0 || level.has_room(cost)) {
-        level.counts += u64::from(cost);
-        Outcome::Admitted
-    } else {
-        level.refusal(cost)
-    };
-    (level.counts, Decision::new(outcome, Level::Window(level)))
+    if cost > window.limit() || cost > 0 && !level.has_room(cost) {
+        return (counts, level.refusal(cost));
+    }
+    level.counts += u64::from(cost);
+    (level.counts, Decision::admitted(Level::Window(level)))
 }
 
 /// The decision on `cost` with the level as it is, not as it would be.
 pub(crate) fn preview(window: &Window, began: u64, counts: u64, cost: u32, now: u64) -> Decision {
     let (_, decided) = decide(window, began, counts, cost, now);
     let level = WindowLevel::new(window, began, counts, now);
-    Decision::new(decided.outcome(), Level::Window(level))
+    decided.at(Level::Window(level))
 }
 
 /// The counters without `cost`, which a turn may have moved to the previous window.

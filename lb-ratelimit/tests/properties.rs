@@ -55,12 +55,19 @@ fn policies() -> impl Strategy<Value = (u32, Duration, u32)> {
     (1_u32..50, windows, 1_u32..60)
 }
 
-/// A policy with a schedule of (pause, key, cost).
-fn schedule() -> impl Strategy<Value = ((u32, Duration, u32), Vec<(Duration, u64, u32)>)> {
+/// What happens to a policy of (limit, window, burst): events of (pause, key, cost).
+#[derive(Clone, Debug)]
+struct Schedule {
+    policy: (u32, Duration, u32),
+    events: Vec<(Duration, u64, u32)>,
+}
+
+fn schedule() -> impl Strategy<Value = Schedule> {
     policies().prop_flat_map(|policy| {
         let (limit, window, burst) = policy;
         let event = (pause(window, limit), 0_u64..4, 0..=burst + 2);
-        (Just(policy), prop::collection::vec(event, 1..200))
+        let events = prop::collection::vec(event, 1..200);
+        events.prop_map(move |events| Schedule { policy, events })
     })
 }
 
@@ -68,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn decides_as_governor((policy, events) in schedule()) {
+    fn decides_as_governor(Schedule { policy, events } in schedule()) {
         let (limit, window, burst) = policy;
         let quota = quota(limit, window, burst);
         let clock = FakeRelativeClock::default();
@@ -100,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refusal_is_admitted_exactly_when_it_says((policy, events) in schedule(), sliding: bool) {
+    fn a_refusal_is_admitted_exactly_when_it_says(Schedule { policy, events } in schedule(), sliding: bool) {
         let (policy, start) = (made(policy, sliding), now());
         let limiter = KeyedLimiter::new(100, start);
         let mut elapsed = Duration::ZERO;
@@ -123,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_reported_is_what_is_there((policy, events) in schedule(), sliding: bool) {
+    fn what_is_reported_is_what_is_there(Schedule { policy, events } in schedule(), sliding: bool) {
         let (policy, start) = (made(policy, sliding), now());
         let mut one = One::new(policy, start);
         let mut elapsed = Duration::ZERO;
@@ -158,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn no_interval_admits_more_than_burst_and_rate((policy, events) in schedule()) {
+    fn no_interval_admits_more_than_burst_and_rate(Schedule { policy, events } in schedule()) {
         let (limit, window, burst) = policy;
         let (quota, start) = (quota(limit, window, burst), now());
         let mut bucket = TokenBucket::new(start);
@@ -181,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn no_window_admits_twice_the_maximum((policy, events) in schedule()) {
+    fn no_window_admits_twice_the_maximum(Schedule { policy, events } in schedule()) {
         let (limit, window, _) = policy;
         let (parameters, start) = (Window::try_new(number(limit), window).expect("a window"), now());
         let mut sliding = SlidingWindow::new(start);
