@@ -95,6 +95,9 @@ impl KeyedLimiter {
     /// Makes a limiter with room for `max_keys` keys in use at a time; instants before `epoch` count as `epoch`.
     ///
     /// With `max_keys` in use about one in a million has been evicted; the hard limit is 1.6 times as many.
+    ///
+    /// # Panics
+    /// If 24 bytes for each of `max_keys` are more than can be addressed.
     pub fn new(max_keys: usize, epoch: Instant) -> Self {
         let groups = groups_for(max_keys);
         let shards = (groups / SHARD_GROUPS).clamp(1, 1 << SHARD_BITS);

@@ -2,9 +2,11 @@
 //!
 //! A key has two groups of slots. A newcomer goes into the first, so that one look finds it again, or into the emptier one
 //! where the first is nearly full; what time has made free is taken over without anybody sweeping. If all slots of both
-//! are in use, the one whose state means least is evicted, and the group remembers in its `floor` the most that any evicted key had counted.
-//! Newcomers start from the floors of their two groups, so whoever was evicted and comes back finds at least what it
-//! had counted before. Flooding the table with keys can make it stricter, never looser.
+//! are in use, the one whose state means least is evicted, and the group remembers in its `floor` the most that any evicted
+//! key had counted. Newcomers start from the floors of their two groups, so whoever was evicted and comes back finds at
+//! least what it had counted before. Flooding the table with keys can make it stricter, never looser.
+
+use std::array;
 
 /// Slots of a group, which fill two cache lines with the two words before them.
 const SLOTS: usize = 9;
@@ -36,18 +38,15 @@ impl Group {
     /// Compares all tags without a branch: where a key stands in its group is anyone's guess.
     #[inline]
     fn position(&self, tag: u32) -> Option<usize> {
-        // In this shape the compiler makes it two comparisons of four tags each and one of the last.
-        const BITS: [u32; SLOTS - 1] = [1, 2, 4, 8, 16, 32, 64, 128];
+        // One byte each, in a shape that the compiler makes a few vector operations.
         let [eight @ .., last] = &self.tags;
-        let bit = |(&known, bit): (&u32, u32)| if known == tag { bit } else { 0 };
-        let found = eight
-            .iter()
-            .zip(BITS)
-            .map(bit)
-            .fold(0, |found, bit| found | bit);
-        let found = found | u32::from(*last == tag) << (SLOTS - 1);
-        // The bound is known, and saves the check that the slot is one of the group.
-        (found != 0).then(|| (found.trailing_zeros() as usize).min(SLOTS - 1))
+        let equal: [u8; SLOTS - 1] = array::from_fn(|slot| u8::from(eight[slot] == tag));
+        let found = u64::from_le_bytes(equal);
+        if found != 0 {
+            Some((found.trailing_zeros() / 8) as usize)
+        } else {
+            (*last == tag).then_some(SLOTS - 1)
+        }
     }
 }
 

@@ -110,6 +110,17 @@ pub(crate) fn add_to(entries: &mut Vec<Entry>, keys: u64) {
     entries.push(ours(REFUSED, keys, hourly.into(), number));
     let window = Window::try_new(BURST, Duration::from_secs(3_600)).expect("a window");
     entries.push(ours("sliding window, u64 key", keys, window.into(), number));
+    let limiter = filled(policy, number, keys);
+    entries.push(Entry::new(
+        "token bucket, new key each time, table full",
+        keys,
+        move |seed, count| {
+            let now = Instant::now();
+            each(seed, count, u64::MAX, |key| {
+                let _ = black_box(limiter.check(number(key), &policy, 1, now));
+            });
+        },
+    ));
 
     let governor = RateLimiter::dashmap(governors_quota());
     (0..keys).for_each(|key| drop(governor.check_key(&key)));

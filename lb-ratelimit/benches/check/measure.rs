@@ -112,13 +112,13 @@ impl Medians {
 
     #[expect(clippy::print_stdout, reason = "the table is the purpose")]
     pub(crate) fn print(&self, keys: &[u64]) {
-        print!("{:<42}", "keys / threads");
+        print!("{:<44}", "keys / threads");
         for keys in keys {
             print!(" {:>11} {:>9}", format!("{keys} / 1"), "/ 2");
         }
         println!();
         for name in &self.names {
-            print!("{name:<42}");
+            print!("{name:<44}");
             for &keys in keys {
                 print!(
                     " {:>11.1} {:>9.1}",
