@@ -23,6 +23,9 @@ pub enum SessionError {
     TooLarge(usize),
     /// The bytes are not a record that this version has written.
     Malformed,
+    /// A value could not be turned into JSON, or back into the type asked for.
+    #[cfg(feature = "serde")]
+    Json(String),
 }
 
 impl fmt::Display for SessionError {
@@ -48,6 +51,8 @@ impl fmt::Display for SessionError {
             Self::Key(bytes) => write!(f, "a key must have 1 to 255 bytes, got {bytes}"),
             Self::TooLarge(bytes) => write!(f, "a session holds at most {bytes} bytes"),
             Self::Malformed => f.write_str("the stored session is malformed"),
+            #[cfg(feature = "serde")]
+            Self::Json(text) => f.write_str(text),
         }
     }
 }

@@ -18,12 +18,14 @@ const VAGUE_FILES: [&str; 9] = [
 const VAGUE_TYPES: [&str; 6] = ["Context", "Ctx", "Manager", "Shared", "Util", "Common"];
 
 /// What a leaf crate may need to run.
-const LEAF_DEPENDENCIES: [&str; 7] = [
+const LEAF_DEPENDENCIES: [&str; 9] = [
     "bytes",
     "foldhash",
     "hmac",
     "http",
     "parking_lot",
+    "serde",
+    "serde_json",
     "sha2",
     "twox-hash",
 ];
