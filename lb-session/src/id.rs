@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
@@ -63,13 +64,32 @@ impl fmt::Debug for SessionId {
 /// assert_eq!(handle.to_string().parse(), Ok(handle));
 /// assert_eq!(handle.to_string().len(), 22);
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionHandle([u8; 16]);
 
 impl SessionHandle {
     /// The 16 bytes, as a key in a store.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// 64 of its bits, all as good as random.
+    pub(crate) const fn bits(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// One of `count` shards, chosen by bits that [`bits`](Self::bits) leaves out.
+    pub(crate) const fn shard(&self, count: usize) -> usize {
+        let [.., low, high] = self.0;
+        u16::from_le_bytes([low, high]) as usize % count
+    }
+}
+
+/// All its bits are as good as random, so eight bytes of them are a hash.
+impl Hash for SessionHandle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.bits());
     }
 }
 

@@ -10,6 +10,7 @@ mod record;
 mod secrets;
 mod session;
 mod session_cookie;
+mod store;
 mod value;
 mod values;
 
@@ -21,5 +22,6 @@ pub use record::Record;
 pub use secrets::Secrets;
 pub use session::{Changes, Session, Write};
 pub use session_cookie::{Presented, SessionCookie};
+pub use store::{Committed, Cursor, CursorError, Page, SessionStore, SessionSummary, StoreStats};
 pub use value::{FromValue, Value, ValueRef};
 pub use values::Values;

@@ -15,7 +15,7 @@ const HEAD: usize = 1 + 1 + 8 + 4;
 
 /// A session as a store outside this process keeps it, under its [`SessionHandle`](crate::SessionHandle).
 ///
-/// `SessionStore` does the same in memory. A store elsewhere loads, applies the changes of a
+/// [`SessionStore`](crate::SessionStore) does the same in memory. A store elsewhere loads, applies the changes of a
 /// request by the functions below, and writes the result only if the stored revision is still the one it has loaded;
 /// else it loads and applies again. So of two requests at the same time each keeps what it wrote, and of the same key the
 /// later write counts. A record that has gone is never written again: a logout cannot be undone by a request that began

@@ -1,5 +1,7 @@
 //! `Edits`: what a request has changed, key by key.
 
+use std::fmt;
+
 use crate::error::SessionError;
 use crate::value::Value;
 
@@ -8,7 +10,7 @@ use super::{MAX_BYTES, Values, entry_bytes, write_entry};
 /// New values, and `None` for keys that are removed, in the order of the keys.
 ///
 /// Kept apart from the values they were made on, they can be made again on newer ones.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Edits(Vec<(Box<str>, Option<Value>)>);
 
 impl Edits {
@@ -88,5 +90,14 @@ impl Edits {
             return Err(SessionError::TooLarge(max_bytes));
         }
         Ok(Values(merged.into()))
+    }
+}
+
+/// As with the values themselves, only the keys are printed.
+impl fmt::Debug for Edits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.0.iter().map(|(key, _)| key))
+            .finish()
     }
 }
