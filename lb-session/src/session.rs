@@ -34,8 +34,6 @@ pub struct Session {
     rotated: bool,
     edits: Edits,
     max_bytes: usize,
-    /// What is loaded where nothing is, to borrow from.
-    empty: Values,
 }
 
 #[derive(Debug, Clone)]
@@ -79,7 +77,6 @@ impl Session {
             rotated: false,
             edits: Edits::default(),
             max_bytes: parameters.max_bytes.min(MAX_BYTES),
-            empty: Values::default(),
         }
     }
 
@@ -108,7 +105,7 @@ impl Session {
         if self.edits.merged_bytes(self.base(), key, &value) > self.max_bytes {
             return Err(SessionError::TooLarge(self.max_bytes));
         }
-        if self.base().value(key) == Some(value.as_ref()) {
+        if self.loaded(key) == Some(value.as_ref()) {
             self.edits.forget(key);
         } else {
             self.edits.put(key, Some(value));
@@ -119,7 +116,7 @@ impl Session {
     /// Removes a key; whether it was there.
     pub fn remove(&mut self, key: &str) -> bool {
         let was_there = self.value(key).is_some();
-        if self.base().value(key).is_some() {
+        if self.loaded(key).is_some() {
             self.edits.put(key, None);
         } else {
             self.edits.forget(key);
@@ -159,7 +156,7 @@ impl Session {
     pub fn value(&self, key: &str) -> Option<ValueRef<'_>> {
         match self.edits.of(key) {
             Some(edited) => edited.as_ref().map(Value::as_ref),
-            None => self.base().value(key),
+            None => self.loaded(key),
         }
     }
 
@@ -191,10 +188,13 @@ impl Session {
         }
     }
 
-    fn base(&self) -> &Values {
-        self.loaded
-            .as_ref()
-            .map_or(&self.empty, |loaded| &loaded.values)
+    fn base(&self) -> Option<&Values> {
+        self.loaded.as_ref().map(|loaded| &loaded.values)
+    }
+
+    /// The value that was loaded.
+    fn loaded(&self, key: &str) -> Option<ValueRef<'_>> {
+        self.base()?.value(key)
     }
 }
 

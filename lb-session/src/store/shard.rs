@@ -1,8 +1,5 @@
 //! One shard: sessions by handle, each in the list of its tier in the order of use.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use crate::id::SessionHandle;
@@ -11,8 +8,10 @@ use crate::record::Record;
 
 use super::listing::SessionSummary;
 
+mod index;
 mod order;
 
+use index::Index;
 use order::{Lists, Slot, Tier};
 
 /// Expired sessions whose places are taken back for each new one: more than one, so that they become fewer.
@@ -49,7 +48,7 @@ pub(super) struct Shard {
     epoch: Instant,
     /// The latest time seen, in milliseconds since `epoch`: threads arrive out of order, and the lists rely on order.
     latest: u64,
-    index: HashMap<SessionHandle, u32, BuildHasherDefault<Prehashed>>,
+    index: Index,
     lists: Lists,
     counts: StoreStats,
 }
@@ -59,7 +58,7 @@ impl Shard {
         Self {
             epoch,
             latest: 0,
-            index: HashMap::default(),
+            index: Index::default(),
             lists: Lists::default(),
             counts: StoreStats::default(),
         }
@@ -98,14 +97,12 @@ impl Shard {
         now: Instant,
     ) -> bool {
         self.expire(EXPIRED_PER_INSERT, parameters, now);
-        if self.index.contains_key(&handle) || !self.make_room(places, record.logged_in) {
+        if self.slot_of(&handle).is_some() || !self.make_room(places, record.logged_in) {
             self.counts.refused += 1;
             return false;
         }
-        let Entry::Vacant(entry) = self.index.entry(handle) else {
-            return false;
-        };
-        entry.insert(self.lists.add(handle, record, self.latest));
+        let slot = self.lists.add(handle, record, self.latest);
+        self.index.insert(&handle, slot);
         self.counts.stored += 1;
         true
     }
@@ -131,7 +128,7 @@ impl Shard {
                 returned.or(seen_once).or(oldest)
             };
             let Some(victim) = victim else { return false };
-            if self.lists.slot(victim).tier == Tier::LoggedIn {
+            if self.lists.tier(victim) == Tier::LoggedIn {
                 self.counts.evicted_logged_in += 1;
             } else {
                 self.counts.evicted_anonymous += 1;
@@ -143,7 +140,7 @@ impl Shard {
 
     /// Takes a session out that goes on under another handle.
     pub(super) fn take(&mut self, handle: &SessionHandle) -> bool {
-        let slot = self.index.get(handle).copied();
+        let slot = self.slot_of(handle);
         slot.inspect(|&slot| self.remove(slot)).is_some()
     }
 
@@ -182,7 +179,7 @@ impl Shard {
         parameters: &SessionParameters,
         now: Instant,
     ) -> Option<SessionSummary> {
-        let slot = self.index.get(handle).copied()?;
+        let slot = self.slot_of(handle)?;
         self.describe_slot(slot as usize, parameters, now)
     }
 
@@ -222,6 +219,11 @@ impl Shard {
         stats.refused += self.counts.refused;
     }
 
+    fn slot_of(&self, handle: &SessionHandle) -> Option<u32> {
+        let holds = |slot| self.lists.slot(slot).handle == *handle;
+        self.index.find(handle, holds)
+    }
+
     /// The slot of a session that lives; one that does not loses it.
     fn find(
         &mut self,
@@ -230,7 +232,7 @@ impl Shard {
         now: Instant,
     ) -> Option<u32> {
         self.advance(now);
-        let slot = self.index.get(handle).copied()?;
+        let slot = self.slot_of(handle)?;
         if self.is_alive(slot, parameters) {
             return Some(slot);
         }
@@ -259,7 +261,7 @@ impl Shard {
     }
 
     fn remove(&mut self, slot: u32) {
-        self.index.remove(&self.lists.slot(slot).handle);
+        self.index.remove(&self.lists.slot(slot).handle, slot);
         self.lists.remove(slot);
     }
 }
@@ -268,24 +270,4 @@ impl Shard {
 pub(super) fn millis(epoch: Instant, now: Instant) -> u64 {
     let since = now.saturating_duration_since(epoch).as_millis();
     u64::try_from(since).unwrap_or(u64::MAX)
-}
-
-/// Takes what a handle gives as its hash: it is one.
-#[derive(Debug, Default)]
-struct Prehashed(u64);
-
-impl Hasher for Prehashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }

@@ -46,9 +46,10 @@ impl Edits {
     }
 
     /// How many bytes the values would take if `key` had this value too.
-    pub(crate) fn merged_bytes(&self, base: &Values, key: &str, value: &Value) -> usize {
+    pub(crate) fn merged_bytes(&self, base: Option<&Values>, key: &str, value: &Value) -> usize {
         let kept = base
-            .entries()
+            .into_iter()
+            .flat_map(Values::entries)
             .filter(|entry| entry.key != key && self.of(entry.key).is_none());
         let kept: usize = kept.map(|entry| entry.bytes.len()).sum();
         let edited = self.0.iter().filter(|(known, _)| **known != *key);

@@ -28,9 +28,17 @@ pub(super) struct Slot {
     pub(super) record: Option<Record>,
     /// When it was last used, in milliseconds.
     pub(super) used: u64,
+}
+
+/// The place of a slot in the order.
+///
+/// Apart from the slots, as one use of a session changes the links of three: so close together they are mostly in the
+/// cache.
+#[derive(Debug, Clone, Copy)]
+struct Link {
     newer: u32,
     older: u32,
-    pub(super) tier: Tier,
+    tier: Tier,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +52,7 @@ struct List {
 #[derive(Debug)]
 pub(super) struct Lists {
     slots: Vec<Slot>,
+    links: Vec<Link>,
     free: u32,
     lists: [List; 3],
 }
@@ -57,6 +66,7 @@ impl Default for Lists {
         };
         Self {
             slots: Vec::new(),
+            links: Vec::new(),
             free: NONE,
             lists: [empty; 3],
         }
@@ -78,17 +88,21 @@ impl Lists {
             handle,
             record: Some(record),
             used,
+        };
+        let link = Link {
             newer: NONE,
             older: NONE,
             tier,
         };
         let number = if self.free == NONE {
             self.slots.push(slot);
+            self.links.push(link);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 sessions in a shard")
         } else {
             let number = self.free;
-            self.free = self.slots[number as usize].older;
+            self.free = self.links[number as usize].older;
             self.slots[number as usize] = slot;
+            self.links[number as usize] = link;
             number
         };
         self.link(number);
@@ -98,20 +112,18 @@ impl Lists {
     /// Frees a slot and drops what was in it.
     pub(super) fn remove(&mut self, number: u32) {
         self.unlink(number);
-        let free = self.free;
-        let slot = self.slot_mut(number);
-        slot.record = None;
-        slot.older = free;
+        self.slot_mut(number).record = None;
+        self.links[number as usize].older = self.free;
         self.free = number;
     }
 
     /// Makes a session the most recently used of its tier; one that was seen once has now returned.
     pub(super) fn touch(&mut self, number: u32, used: u64) {
         self.unlink(number);
-        let slot = self.slot_mut(number);
-        slot.used = used;
-        if slot.tier == Tier::SeenOnce {
-            slot.tier = Tier::Returned;
+        self.slot_mut(number).used = used;
+        let link = &mut self.links[number as usize];
+        if link.tier == Tier::SeenOnce {
+            link.tier = Tier::Returned;
         }
         self.link(number);
     }
@@ -122,6 +134,10 @@ impl Lists {
 
     pub(super) fn slot(&self, number: u32) -> &Slot {
         &self.slots[number as usize]
+    }
+
+    pub(super) fn tier(&self, number: u32) -> Tier {
+        self.links[number as usize].tier
     }
 
     pub(super) fn oldest(&self, tier: Tier) -> Option<u32> {
@@ -139,11 +155,11 @@ impl Lists {
     }
 
     fn link(&mut self, number: u32) {
-        let slot = &mut self.slots[number as usize];
-        let list = &mut self.lists[slot.tier as usize];
-        slot.newer = NONE;
-        slot.older = list.newest;
-        match self.slots.get_mut(list.newest as usize) {
+        let link = &mut self.links[number as usize];
+        let list = &mut self.lists[link.tier as usize];
+        link.newer = NONE;
+        link.older = list.newest;
+        match self.links.get_mut(list.newest as usize) {
             Some(newest) => newest.newer = number,
             None => list.oldest = number,
         }
@@ -152,15 +168,13 @@ impl Lists {
     }
 
     fn unlink(&mut self, number: u32) {
-        let Slot {
-            newer, older, tier, ..
-        } = self.slots[number as usize];
+        let Link { newer, older, tier } = self.links[number as usize];
         let list = &mut self.lists[tier as usize];
-        match self.slots.get_mut(newer as usize) {
+        match self.links.get_mut(newer as usize) {
             Some(newer) => newer.older = older,
             None => list.newest = older,
         }
-        match self.slots.get_mut(older as usize) {
+        match self.links.get_mut(older as usize) {
             Some(older) => older.newer = newer,
             None => list.oldest = newer,
         }
