@@ -1,5 +1,6 @@
 //! `SessionStore`: sessions in memory, in shards that each have a lock.
 
+use std::fmt;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -65,7 +66,6 @@ const MAX_PLACES: usize = 1 << 31;
 /// # Complexity
 /// Every operation is O(1) beside the bytes of the one session, under the lock of one shard, or of two in turn. A
 /// session takes about 120 bytes and its values; places are used again, and given back with the store.
-#[derive(Debug)]
 pub struct SessionStore {
     /// Where the clock of the records begins.
     epoch: Instant,
@@ -84,7 +84,7 @@ pub enum Committed {
     Created(SessionId),
     /// Stored under a new id: the client gets a cookie with it. The old id is dead.
     Rotated(SessionId),
-    /// The session has ended: the client's cookie is taken away.
+    /// The session has ended by its handler: the client's cookie is taken away.
     Destroyed,
     /// Not stored: the session has ended or expired since it was loaded. The cookie stays as it is, since it may be the
     /// one of a session that has just changed its id.
@@ -301,6 +301,15 @@ impl SessionStore {
 
     fn millis(&self, now: Instant) -> u64 {
         shard::millis(self.epoch, now)
+    }
+}
+
+impl fmt::Debug for SessionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionStore")
+            .field("shards", &self.shards.len())
+            .field("stats", &self.stats())
+            .finish()
     }
 }
 

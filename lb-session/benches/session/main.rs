@@ -31,7 +31,7 @@ fn main() {
 
     println!(
         "\n{:<60} {:>9}",
-        "bytes per session with 19 bytes of values", "bytes"
+        "bytes per session with 20 bytes of values", "bytes"
     );
     for (count, bytes) in &bytes {
         println!("{count:<60} {bytes:>9.1}");

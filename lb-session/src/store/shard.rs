@@ -43,7 +43,6 @@ pub struct StoreStats {
     pub refused: u64,
 }
 
-#[derive(Debug)]
 pub(super) struct Shard {
     epoch: Instant,
     /// The latest time seen, in milliseconds since `epoch`: threads arrive out of order, and the lists rely on order.

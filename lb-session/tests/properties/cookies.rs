@@ -21,7 +21,7 @@ fn fields() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The words of a value: letters of base64, of which some changes are left unnoticed by careless decoders.
+/// The text with another letter at one place.
 fn changed(text: &str, at: usize, letter: char) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     let at = at % letters.len();

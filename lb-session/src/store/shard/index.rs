@@ -14,14 +14,14 @@ const FIRST_PLACES: usize = 8;
 ///
 /// # References
 /// Linear probing with deletion by moving back, Knuth, "The Art of Computer Programming" vol. 3, §6.4, algorithm R.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Index {
     /// A power of two of them, or none.
     places: Vec<Place>,
     count: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     bits: u32,
     /// One more than the slot's number; 0 where no slot is.

@@ -21,7 +21,6 @@ impl Tier {
     pub(super) const ALL: [Self; 3] = [Self::SeenOnce, Self::Returned, Self::LoggedIn];
 }
 
-#[derive(Debug)]
 pub(super) struct Slot {
     pub(super) handle: SessionHandle,
     /// `None` in a free slot, which is linked to the next free one by `older`.
@@ -34,14 +33,14 @@ pub(super) struct Slot {
 ///
 /// Apart from the slots, as one use of a session changes the links of three: so close together they are mostly in the
 /// cache.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Link {
     newer: u32,
     older: u32,
     tier: Tier,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct List {
     newest: u32,
     oldest: u32,
@@ -49,7 +48,6 @@ struct List {
 }
 
 /// All slots of a shard, in three lists and one of free ones.
-#[derive(Debug)]
 pub(super) struct Lists {
     slots: Vec<Slot>,
     links: Vec<Link>,
