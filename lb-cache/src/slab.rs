@@ -48,8 +48,7 @@ impl<K, V> Slab<K, V> {
             self.grow();
         }
         let entry = index_of(self.nodes.len());
-        let head = self.head_of(fingerprint);
-        let next = mem::replace(&mut self.heads[head], entry);
+        *self.end_of_chain(fingerprint) = entry;
         if self.nodes.len() == self.nodes.capacity() {
             // By an eighth: doubling would leave half of the memory of a full store unused.
             self.nodes.reserve_exact(self.nodes.len() / 8 + 8);
@@ -59,7 +58,7 @@ impl<K, V> Slab<K, V> {
             value,
             weight,
             fingerprint,
-            next,
+            next: NONE,
         });
         entry
     }
@@ -74,14 +73,13 @@ impl<K, V> Slab<K, V> {
         value: V,
         weight: u64,
     ) -> (K, V) {
-        let head = self.head_of(fingerprint);
-        let next = mem::replace(&mut self.heads[head], entry);
+        *self.end_of_chain(fingerprint) = entry;
         let node = Node {
             key,
             value,
             weight,
             fingerprint,
-            next,
+            next: NONE,
         };
         let before = mem::replace(&mut self.nodes[entry as usize], node);
         (before.key, before.value)
@@ -161,6 +159,24 @@ impl<K, V> Slab<K, V> {
                 return &mut self.nodes[before as usize].next;
             }
             before = next;
+        }
+    }
+
+    /// Where a new entry is linked: behind the others, which were all looked at before it was stored. So what is evicted, mostly
+    /// the oldest of its chain, is found first.
+    #[inline]
+    fn end_of_chain(&mut self, fingerprint: u32) -> &mut u32 {
+        let head = self.head_of(fingerprint);
+        let mut last = self.heads[head];
+        if last == NONE {
+            return &mut self.heads[head];
+        }
+        loop {
+            let next = self.nodes[last as usize].next;
+            if next == NONE {
+                return &mut self.nodes[last as usize].next;
+            }
+            last = next;
         }
     }
 
