@@ -1,8 +1,7 @@
 //! `cargo bench -p lb-cache`: nanoseconds per operation and hit ratios, beside other crates in the same run.
 //!
 //! With `--features anchors` also beside moka, TinyUFO and foyer, which take a while to build. All entries are measured in
-//! turn, round after round, and each figure is the lower quartile over the rounds, so that what else the machine does falls on
-//! all of them alike.
+//! turn, round after round, and each figure is the least over the rounds: what else the machine does can only add.
 
 #![expect(clippy::print_stdout, reason = "the table is the purpose")]
 #![expect(

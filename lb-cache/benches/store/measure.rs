@@ -1,11 +1,11 @@
-//! Interleaved rounds and what most of them agree on.
+//! Interleaved rounds and the best of them.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-pub(crate) const ROUNDS: usize = 41;
-/// How long one entry runs in one round.
-const ROUND_NANOS: f64 = 4_000_000.0;
+pub(crate) const ROUNDS: usize = 61;
+/// Operations of one entry in one round, and as many before them.
+const COUNT: u64 = 50_000;
 
 /// One operation to measure, at one size.
 pub(crate) struct Entry {
@@ -46,13 +46,12 @@ pub(crate) struct Figures {
 }
 
 pub(crate) fn run(entries: &mut [Entry]) -> Figures {
-    let counts: Vec<u64> = entries.iter_mut().map(calibrate).collect();
     let mut samples = vec![Vec::with_capacity(ROUNDS); entries.len()];
     for _ in 0..ROUNDS {
-        for ((entry, &count), samples) in entries.iter_mut().zip(&counts).zip(&mut samples) {
+        for (entry, samples) in entries.iter_mut().zip(&mut samples) {
             // What the others left in the caches is not this entry's business.
-            entry.nanos(count / 2 + 1);
-            samples.push(entry.nanos(count) / count as f64);
+            entry.nanos(COUNT);
+            samples.push(entry.nanos(COUNT) / COUNT as f64);
         }
     }
     let mut figures = Figures {
@@ -64,27 +63,9 @@ pub(crate) fn run(entries: &mut [Entry]) -> Figures {
             figures.names.push(entry.name);
         }
         samples.sort_by(f64::total_cmp);
-        figures
-            .nanos
-            .insert((entry.name, entry.size), samples[ROUNDS / 4]);
+        figures.nanos.insert((entry.name, entry.size), samples[0]);
     }
     figures
-}
-
-fn calibrate(entry: &mut Entry) -> u64 {
-    let mut count = 16;
-    loop {
-        let nanos = entry.nanos(count);
-        if nanos > ROUND_NANOS / 4.0 {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a positive count"
-            )]
-            return (count as f64 * ROUND_NANOS / nanos).ceil() as u64;
-        }
-        count *= 2;
-    }
 }
 
 impl Figures {

@@ -30,7 +30,7 @@ pub(crate) fn measure(ratios: &mut Vec<(String, f64, f64)>) {
     });
     let figures = measure::run(&mut entries);
     println!(
-        "nanoseconds per operation, lower quartile of {} rounds, one thread\n",
+        "nanoseconds per operation, least of {} rounds, one thread\n",
         measure::ROUNDS
     );
     figures.print(&SIZES);
