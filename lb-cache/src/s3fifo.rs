@@ -8,15 +8,15 @@ use crate::policy::{Entries, Policy, sealed};
 ///
 /// A new entry enters a small queue of a tenth of the capacity. At its end, an entry that was read in the meantime moves on to
 /// the main queue and one that was not is evicted, its fingerprint remembered; if its key comes back while as many others were
-/// evicted that way as there are entries, it enters the main queue at once. An entry at the end of the main queue goes round
+/// evicted that way as there are entries, about, it enters the main queue at once. An entry at the end of the main queue goes round
 /// again for each use since, three at most. So keys that are used once never push out what is popular, and a read moves
 /// nothing.
 ///
 /// Where popularity moves altogether and the cache holds much of it, [`Lru`](crate::Lru) finds more; the README has figures.
 ///
 /// # Complexity
-/// Every operation is O(1); an eviction looks at no more than 64 entries. 9 bytes per entry for the queues, and 11 to 22 for
-/// the fingerprints.
+/// Every operation is O(1); an eviction passes over at most 63 entries. 9 bytes per entry for the queues and about 3 for the
+/// fingerprints.
 ///
 /// # References
 /// Yang et al., *FIFO queues are all you need for cache eviction*, SOSP 2023; one use is enough to move on, as in foyer.

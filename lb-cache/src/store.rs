@@ -33,10 +33,9 @@ use crate::stats::StoreStats;
 /// ```
 ///
 /// # Complexity
-/// Every operation on one key is O(1), amortised over the growth of its memory; eviction looks at no more than 64 entries for
-/// each one it evicts. Besides the key and the value an entry takes 16 bytes, its share of the table (5 to 11 bytes) and what
-/// the policy needs. Nothing is allocated by an operation once the store has its size, except for a second entry displaced by
-/// the same call.
+/// Every operation on one key is O(1), amortised over the growth of its memory; an eviction passes over at most 63 entries.
+/// Besides the key and the value an entry takes 16 bytes, its share of the table (8 to 16 bytes) and what the policy needs.
+/// Nothing is allocated by an operation once the store has its size, except for a second entry displaced by the same call.
 pub struct Store<K, V, P = S3Fifo, S = RandomState> {
     slab: Slab<K, V>,
     policy: P,
