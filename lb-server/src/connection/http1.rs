@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     io: Transport,
     pipeline: Arc<Pipeline>,
     terms: Arc<Terms>,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
     drain: Drain,
 ) {
     let activity = Arc::new(Activity {
@@ -70,7 +70,7 @@ pub(crate) async fn serve(
         hyper::service::service_fn(move |request| {
             answer(
                 Arc::clone(&pipeline),
-                arrival,
+                Arc::clone(&arrival),
                 Arc::clone(&terms),
                 Arc::clone(&activity),
                 request,
@@ -139,7 +139,7 @@ pub(crate) async fn serve(
 
 async fn answer(
     pipeline: Arc<Pipeline>,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
     terms: Arc<Terms>,
     activity: Arc<Activity>,
     request: http::Request<Incoming>,

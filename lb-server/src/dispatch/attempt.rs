@@ -123,12 +123,12 @@ impl Trial<'_> {
                     length,
                     http1::ResponseLimits::default(),
                 );
-                Ok((Attempt::Http1(exchange), is_reused))
+                Ok((Attempt::Http1(Box::new(exchange)), is_reused))
             }
             Checkout::Http2(mut sender, slot) => {
                 let head = outgoing.http2(self.target);
                 http2::Exchange::start(&mut sender, slot, head, body)
-                    .map(|exchange| (Attempt::Http2(exchange), false))
+                    .map(|exchange| (Attempt::Http2(Box::new(exchange)), false))
                     // Nothing was sent: the connection ended since it was checked out.
                     .map_err(|error| Failed::new(reject(error), Failure::Unsent))
             }

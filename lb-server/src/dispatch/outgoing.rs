@@ -54,9 +54,8 @@ pub(super) fn outgoing(
         &mut headers,
         about.forwarded,
         &Forwarding {
-            peer: about.peer,
+            arrival: about.arrival,
             is_trusted: about.is_trusted,
-            is_tls: about.is_tls,
             host: &host,
             via: about.via,
             request_id: about.request_id,
