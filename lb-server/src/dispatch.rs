@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use futures_util::future::{Either, ready};
 use futures_util::task::noop_waker_ref;
 use http::{Request, Response};
 use lb_core::{BackendId, BackendStatus, Exclusion, Pick, PickHint};
@@ -50,6 +51,8 @@ struct Errand<'a> {
     deadline: Deadline,
     progress: Progress<'a>,
     tried: Vec<BackendId>,
+    /// The body, where there is one.
+    replay: Option<Replay>,
 }
 
 impl Dispatch {
@@ -58,17 +61,18 @@ impl Dispatch {
     }
 
     /// Forwards a request and returns once the response head is there; its body streams.
-    pub(crate) async fn send(
-        &self,
-        exchange: &Exchange,
-        pool: &PoolEntry,
+    ///
+    /// What needs no waiting is done at once, so that the future holds no more than it has to.
+    pub(crate) fn send<'a>(
+        &'a self,
+        exchange: &'a Exchange,
+        pool: &'a PoolEntry,
         request: Request<Body>,
-    ) -> Result<Response<Body>, Reject> {
+    ) -> impl Future<Output = Result<Response<Body>, Reject>> + Send + 'a {
         let (parts, body) = request.into_parts();
         let key = outgoing::hash_key(pool, exchange, &parts.headers, &parts.uri);
-        let outgoing = outgoing::outgoing(exchange, parts)?;
         let now = clock::now();
-        let errand = Errand {
+        let errand = outgoing::outgoing(exchange, parts).map(|outgoing| Errand {
             dispatch: self,
             exchange,
             pool,
@@ -78,18 +82,18 @@ impl Dispatch {
             arrived: now,
             progress: pool.retries.begin(now),
             tried: Vec::new(),
-        };
-        let replay = (!body.is_end_stream()).then(|| Replay::new(body));
-        errand.run(replay, now).await
+            replay: (!body.is_end_stream()).then(|| Replay::new(body)),
+        });
+        match errand {
+            Ok(mut errand) => Either::Left(async move { errand.run().await }),
+            Err(reject) => Either::Right(ready(Err(reject))),
+        }
     }
 }
 
 impl Errand<'_> {
-    async fn run(
-        mut self,
-        replay: Option<Replay>,
-        mut now: Instant,
-    ) -> Result<Response<Body>, Reject> {
+    async fn run(&mut self) -> Result<Response<Body>, Reject> {
+        let mut now = self.arrived;
         let mut failure = None;
         loop {
             // After a failed attempt the failure says more than that nobody else is there.
@@ -99,7 +103,7 @@ impl Errand<'_> {
             };
             let target = Arc::clone(picked.target());
             let started = picked.started();
-            let body = match &replay {
+            let body = match &self.replay {
                 None => Body::empty(),
                 Some(replay) => match replay.again() {
                     Some(body) => body,
@@ -111,7 +115,7 @@ impl Errand<'_> {
                 self.outgoing.set_grpc_timeout(left);
             }
             let hedge = self.progress.hedge_after(&self.outgoing);
-            let (result, granted) = match hedge.filter(|_| replay.is_none()) {
+            let (result, granted) = match hedge.filter(|_| self.replay.is_none()) {
                 // Apart, because it would double the future of every request.
                 Some(after) => (
                     Box::pin(self.hedged(&target, picked, started, after)).await,
@@ -121,14 +125,13 @@ impl Errand<'_> {
             };
             now = clock::now();
             let grant = match result {
-                Ok(response) => match self.after_response(&response, &target, replay.as_ref(), now)
-                {
+                Ok(response) => match self.after_response(&response, &target, now) {
                     Some(grant) => {
                         discard(response);
                         grant
                     }
                     None => {
-                        if let Some(replay) = &replay {
+                        if let Some(replay) = &self.replay {
                             replay.settle();
                         }
                         return Ok(response);
@@ -292,12 +295,11 @@ impl Errand<'_> {
         &mut self,
         response: &Response<Body>,
         target: &BackendTarget,
-        replay: Option<&Replay>,
         now: Instant,
     ) -> Option<Grant> {
         let status = response.status();
         if !self.progress.is_unwanted(status, &self.outgoing)
-            || replay.is_some_and(|replay| !replay.is_kept())
+            || self.replay.as_ref().is_some_and(|replay| !replay.is_kept())
             || self.deadline.has_passed(now)
         {
             return None;
