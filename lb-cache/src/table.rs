@@ -1,0 +1,1 @@
+//! Where a key is: hash fingerprints to slots of a slab.
