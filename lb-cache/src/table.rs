@@ -1,1 +1,0 @@
-//! Where a key is: hash fingerprints to slots of a slab.
