@@ -26,7 +26,7 @@ pub struct RequestHead<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Bypass {
-    /// Its method is neither GET nor HEAD. An unsafe one may invalidate.
+    /// Its method is neither GET nor HEAD. An unsafe one may invalidate ([`invalidates`](crate::invalidates)).
     Method,
     /// It has a body, which the key does not tell.
     Body,
