@@ -50,7 +50,8 @@ pub enum Join {
         /// When its patience ends.
         deadline: Instant,
     },
-    /// It is forwarded at once, beside others.
+    /// It is forwarded at once, beside others, and its response is not stored. If it could have been, the next request
+    /// leads again after [`Fills::unmark`].
     Pass(Pass),
 }
 
@@ -274,6 +275,19 @@ impl<K: Eq + Hash> Fills<K> {
         waiting
     }
 
+    /// [`Fills::discard`] for all keys that `matches` accepts: those of a prefix or a tag, or the variants of one key.
+    ///
+    /// # Complexity
+    /// O(keys).
+    pub fn discard_where(&mut self, mut matches: impl FnMut(&K) -> bool, now: Instant) -> usize
+    where
+        K: Clone,
+    {
+        let keys = self.states.keys().filter(|key| matches(key));
+        let keys: Vec<K> = keys.cloned().collect();
+        keys.iter().map(|key| self.discard(key, now)).sum()
+    }
+
     /// Whether what a fill brings may be stored: nothing was discarded under its key since it began.
     ///
     /// One that was given up for lost, and whose successor has ended, is not known any more and may be stored.
@@ -311,7 +325,7 @@ impl<K: Eq + Hash> Fills<K> {
         }
     }
 
-    /// Forgets that responses under a key could not be stored, because one was.
+    /// Forgets that responses under a key could not be stored, because one could.
     pub fn unmark(&mut self, key: &K) {
         if matches!(self.states.get(key), Some(State::Marked { .. })) {
             self.states.remove(key);

@@ -91,7 +91,7 @@ fn absolute(reference: &str, base: &TargetUri<'_>) -> Option<String> {
         authority: uri.authority()?.as_str(),
         path: uri.path_and_query().map_or("/", |path| path.as_str()),
     };
-    (origin(&theirs) == origin(base)).then(|| without_dots(theirs.path))
+    (origin(&theirs)? == origin(base)?).then(|| without_dots(theirs.path))
 }
 
 /// Removes `.` and `..` from the path before the query (RFC 3986 §5.2.4).

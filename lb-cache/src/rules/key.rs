@@ -26,7 +26,7 @@ pub struct TargetUri<'a> {
 pub struct CacheKey(Arc<str>);
 
 impl CacheKey {
-    /// Makes the key of a request, `None` if it would be longer than `most_bytes`.
+    /// Makes the key of a request, `None` if there is none ([`write_key`]).
     pub fn try_new(uri: &TargetUri<'_>, most_bytes: usize) -> Option<Self> {
         let mut text = String::new();
         write_key(&mut text, uri, most_bytes).then(|| Self(text.into()))
@@ -57,7 +57,8 @@ impl fmt::Display for CacheKey {
     }
 }
 
-/// Replaces `out` by the key of a request; `false`, and `out` empty, if that is longer than `most_bytes`.
+/// Replaces `out` by the key of a request; `false`, and `out` empty, if that is longer than `most_bytes`, or if the
+/// authority has a character that would make it pass for the path of another.
 ///
 /// # Examples
 /// ```
@@ -78,6 +79,9 @@ pub fn write_key(out: &mut String, uri: &TargetUri<'_>, most_bytes: usize) -> bo
         path,
     } = *uri;
     out.clear();
+    if authority.contains(['/', '?', '#', '@', '\\']) {
+        return false;
+    }
     let port = if scheme.eq_ignore_ascii_case("https") {
         ":443"
     } else if scheme.eq_ignore_ascii_case("http") {
@@ -147,6 +151,13 @@ mod tests {
             assert_eq!(key(scheme, authority, path), "https://a.example/");
         }
         assert_eq!(key("http", "a.example:443", "/"), "http://a.example:443/");
+    }
+
+    #[test]
+    fn an_authority_cannot_pass_for_a_path() {
+        assert_eq!(key("https", "a.example/x", "/y"), "");
+        assert_eq!(key("https", "a.example?", "/y"), "");
+        assert_eq!(key("https", "user@a.example", "/y"), "");
     }
 
     #[test]

@@ -164,6 +164,16 @@ fn what_began_before_a_purge_is_not_stored() {
 }
 
 #[test]
+fn a_purge_reaches_all_keys_that_match() {
+    let (mut fills, now) = (fills(), now());
+    let [one, two, three] = [1, 2, 3].map(|key| lead(&mut fills, key, now));
+    let _ = fills.join(1, now);
+    assert_eq!(fills.discard_where(|&key| key < 3, now), 1);
+    assert!(!fills.may_store(&1, one) && !fills.may_store(&2, two));
+    assert!(fills.may_store(&3, three));
+}
+
+#[test]
 fn a_purge_ends_a_mark() {
     let (mut fills, now) = (fills(), now());
     let fill = lead(&mut fills, 1, now);
