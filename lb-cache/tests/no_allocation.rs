@@ -65,8 +65,11 @@ fn key_lookup_and_answer_do_not_allocate() {
         headers: &stored,
     };
     let policy = ResponsePolicy::of(&get(&asked), &response, &times, &rules).policy();
+    let policy = policy.expect("it is fresh");
+    let copied = allocation_counter::measure(|| drop(policy.clone()));
+    assert!(policy.heap_bytes() as u64 >= copied.bytes_total);
     let mut variants = Variants::default();
-    let _ = variants.insert(policy.expect("it is fresh"), NonZeroUsize::MIN);
+    let _ = variants.insert(policy, NonZeroUsize::MIN);
     let mut key = String::with_capacity(100);
     let uri = TargetUri {
         scheme: "https",

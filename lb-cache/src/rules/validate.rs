@@ -76,7 +76,8 @@ pub struct Refreshed {
 pub enum Validated {
     /// The stored body is right, with these fields from now on.
     Refreshed(Box<Refreshed>),
-    /// A new response, to pass on and to store as after a miss ([`ResponsePolicy::of`]).
+    /// A new response, to pass on and to store as after a miss ([`ResponsePolicy::of`]). If that is not stored and is no
+    /// server error, what was stored is outdated all the same, and removed.
     Replaced,
     /// A server error in whose place the stored response is sent.
     ServeStale,

@@ -91,10 +91,13 @@ impl Vary {
         hasher.finish()
     }
 
-    /// Bytes that it holds on the heap.
+    /// Bytes that it holds on the heap, names included as if none were well known.
     pub fn heap_bytes(&self) -> usize {
-        let value = |selecting: &Selecting| selecting.value.as_ref().map_or(0, |value| value.len());
-        size_of_val(&*self.0) + self.0.iter().map(value).sum::<usize>()
+        let text = |selecting: &Selecting| {
+            let value = selecting.value.as_ref().map_or(0, |value| value.len());
+            value + selecting.name.as_str().len()
+        };
+        size_of_val(&*self.0) + self.0.iter().map(text).sum::<usize>()
     }
 }
 
