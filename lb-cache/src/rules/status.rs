@@ -161,7 +161,7 @@ impl fmt::Display for CacheStatus<'_> {
                 ttl.clamp(-999_999_999_999_999, 999_999_999_999_999)
             )?;
         }
-        // These three are about a request that was forwarded (RFC 9211 §2.5, §2.6).
+        // Both are about a request that was forwarded (RFC 9211 §2.5, §2.6).
         if self.fwd.is_some() && self.stored {
             f.write_str("; stored")?;
         }

@@ -69,6 +69,19 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Whether it is about this request alone, so that what is stored under its key stays as it is.
+    ///
+    /// Otherwise a newer response says that what was stored is outdated. Without this difference a client could empty
+    /// the cache with `no-store`.
+    pub const fn is_about_request(self) -> bool {
+        matches!(
+            self,
+            Self::Method | Self::RequestNoStore | Self::Authorization
+        )
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -66,7 +66,8 @@ pub fn ask_to_validate(headers: &mut HeaderMap, stored: &HeaderMap) -> bool {
 pub struct Refreshed {
     /// The stored fields with those that were received. What is not stored (as `Set-Cookie`) is for this client only.
     pub headers: HeaderMap,
-    /// Whether it stays stored, and by which rules; if not, it is sent this once.
+    /// Whether this is stored, and by which rules. If not, it is sent this once, and what was stored is removed unless
+    /// the refusal [is about the request](crate::Refusal::is_about_request).
     pub storability: Storability,
 }
 
@@ -77,7 +78,8 @@ pub enum Validated {
     /// The stored body is right, with these fields from now on.
     Refreshed(Box<Refreshed>),
     /// A new response, to pass on and to store as after a miss ([`ResponsePolicy::of`]). If that is not stored and is no
-    /// server error, what was stored is outdated all the same, and removed.
+    /// server error, what was stored is removed unless the refusal
+    /// [is about the request](crate::Refusal::is_about_request).
     Replaced,
     /// A server error in whose place the stored response is sent.
     ServeStale,

@@ -209,3 +209,36 @@ fn stores_a_date_with_what_has_none() {
     let stored = stored_fields(&Head::of("date: {-9}").headers, &times, &rules);
     assert_eq!(stored, Head::of("date: {-9}").headers);
 }
+
+/// RFC 9111 §5.2.1.5: what a client asks for itself takes nothing from others.
+#[test]
+fn a_request_that_must_not_be_stored_removes_nothing() {
+    let rules = CacheRules::default();
+    let stored = Head::of(STALE);
+    let (policy, received) = store(&Head::of(""), &stored, &rules).unwrap();
+    let times = arrived(received + Duration::from_secs(100), Duration::ZERO);
+    let refused = |request: &str, answer: &str| {
+        let (request, answer) = (Head::of(request), Head::of(answer));
+        let validated = Validated::of(
+            &policy,
+            &stored.headers,
+            &request.request(),
+            &answer.response(),
+            &times,
+            &rules,
+        );
+        match validated {
+            Validated::Refreshed(refreshed) => match refreshed.storability {
+                Storability::Refuse(why) => Some(why.is_about_request()),
+                Storability::Store(_) => None,
+            },
+            _ => None,
+        }
+    };
+    for request in ["cache-control: no-store", "authorization: Basic eA=="] {
+        assert_eq!(refused(request, ":status: 304"), Some(true), "{request}");
+    }
+    let private = ":status: 304 | cache-control: private";
+    assert_eq!(refused("", private), Some(false));
+    assert_eq!(refused("cache-control: no-store", private), Some(false));
+}
