@@ -7,10 +7,12 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
 mod latency;
+mod outcome;
 mod state;
 
-pub use latency::{LatencyParameters, Outcome};
+pub use latency::LatencyParameters;
 pub(crate) use latency::{LatencyRule, Tick};
+pub use outcome::{Cause, Outcome};
 pub use state::{BackendState, Exclusion};
 
 /// The identity of a backend: a name or URL that stays the same while its parameters change.

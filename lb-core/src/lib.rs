@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod budget;
 mod draw;
 pub mod hash;
 mod pool;
@@ -10,8 +11,10 @@ mod strategy;
 mod testing;
 
 pub use backend::{
-    Backend, BackendId, BackendState, Exclusion, LatencyParameters, Outcome, Weight, WeightError,
+    Backend, BackendId, BackendState, Cause, Exclusion, LatencyParameters, Outcome, Weight,
+    WeightError,
 };
+pub use budget::{BudgetPolicy, RetryBudget};
 pub use pool::{
     BackendStatus, Candidate, Changes, Explanation, Pick, Picked, Pool, PoolError, PoolParameters,
     Verdict,

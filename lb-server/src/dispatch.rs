@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
-use lb_core::{Algorithm, BackendId, Outcome, Pick, PickHint, Picked};
+use lb_core::{Algorithm, BackendId, Cause, Outcome, Pick, PickHint, Picked};
 
 use crate::body::{Body, BodyError};
 use crate::clock;
@@ -152,14 +152,7 @@ impl Dispatch {
             Ok((attempt, mut response)) => {
                 let is_error = response.status().is_server_error();
                 target.counters.answered(latency, is_error);
-                picked.answered(
-                    if is_error {
-                        Outcome::Failure { latency }
-                    } else {
-                        Outcome::Success { latency }
-                    },
-                    now,
-                );
+                picked.answered(Outcome::of_status(response.status().as_u16(), latency), now);
                 headers::strip_response(response.headers_mut());
                 let length = attempt.body_length(response.headers());
                 let body = ResponseBody::new(
@@ -178,7 +171,7 @@ impl Dispatch {
                     picked.finish(Outcome::Cancelled, now);
                 } else {
                     target.counters.failed();
-                    picked.finish(Outcome::Failure { latency }, now);
+                    picked.finish(Outcome::failure(latency, cause(&failed.reject)), now);
                 }
                 Err(failed)
             }
@@ -416,6 +409,16 @@ fn has_untried(pool: &PoolEntry, tried: &[BackendId]) -> bool {
         .backends(clock::now())
         .iter()
         .any(|status| status.is_eligible() && !tried.contains(&status.backend.id))
+}
+
+/// What a failed attempt says of its backend.
+fn cause(reject: &Reject) -> Cause {
+    match reject {
+        Reject::ConnectRefused | Reject::ConnectTimeout | Reject::TlsFailed(_) => Cause::Connect,
+        Reject::ResponseTimeout => Cause::Timeout,
+        Reject::BadResponse(_) => Cause::Protocol,
+        _ => Cause::Reset,
+    }
 }
 
 fn connect_reject(error: ConnectError) -> Reject {

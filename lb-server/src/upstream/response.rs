@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::Frame;
-use lb_core::{Outcome, Picked};
+use lb_core::{Cause, Outcome, Picked};
 
 use super::connections::Upstreams;
 use super::{Attempt, UpstreamError};
@@ -117,7 +117,7 @@ impl ResponseBody {
         if let Some(Running { picked, .. }) = self.running.take() {
             let now = clock::now();
             let latency = now.saturating_duration_since(picked.started());
-            picked.finish(Outcome::Failure { latency }, now);
+            picked.finish(Outcome::failure(latency, Cause::Reset), now);
         }
     }
 }
