@@ -4,17 +4,20 @@ mod backend;
 mod budget;
 mod draw;
 pub mod hash;
+mod health;
 mod pool;
 mod roster;
 mod strategy;
 #[cfg(test)]
 mod testing;
+mod timing;
 
 pub use backend::{
     Backend, BackendId, BackendState, Cause, Exclusion, LatencyParameters, Outcome, Weight,
     WeightError,
 };
 pub use budget::{BudgetPolicy, RetryBudget};
+pub use health::{Health, HealthCheck, HealthPolicy, ProbeResult};
 pub use pool::{
     BackendStatus, Candidate, Changes, Explanation, Pick, Picked, Pool, PoolError, PoolParameters,
     Verdict,
