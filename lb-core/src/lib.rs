@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod breaker;
 mod budget;
 mod draw;
 pub mod hash;
 mod health;
+mod outlier;
 mod pool;
 mod roster;
 mod strategy;
@@ -16,8 +18,10 @@ pub use backend::{
     Backend, BackendId, BackendState, Cause, Exclusion, LatencyParameters, Outcome, Weight,
     WeightError,
 };
+pub use breaker::{Breaker, BreakerPolicy, BreakerState, Trial};
 pub use budget::{BudgetPolicy, RetryBudget};
 pub use health::{Health, HealthCheck, HealthPolicy, ProbeResult};
+pub use outlier::{Ejected, EjectionCause, OutlierPolicy, SuccessRatePolicy};
 pub use pool::{
     BackendStatus, Candidate, Changes, Explanation, Pick, Picked, Pool, PoolError, PoolParameters,
     Verdict,

@@ -126,7 +126,7 @@ fn a_million_results_agree_with_the_definition() {
         at = check.next_at();
         // Flapping for a while, then long rows.
         let passed = if step / 1000 % 2 == 0 {
-            draws.next() % 2 == 0
+            draws.next().is_multiple_of(2)
         } else {
             step / 100 % 2 == 0
         };
