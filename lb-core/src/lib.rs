@@ -8,7 +8,9 @@ pub mod hash;
 mod health;
 mod outlier;
 mod pool;
+mod queue;
 mod roster;
+mod slow_start;
 mod strategy;
 #[cfg(test)]
 mod testing;
@@ -26,7 +28,9 @@ pub use pool::{
     BackendStatus, Candidate, Changes, Explanation, Pick, Picked, Pool, PoolError, PoolParameters,
     Verdict,
 };
+pub use queue::{Queue, QueuePolicy, Queued, Ticket};
 pub use roster::Roster;
+pub use slow_start::SlowStart;
 pub use strategy::{
     Algorithm, AlgorithmError, ConsistentHashing, IpHash, LeastConnections, LeastResponseTime,
     PickHint, Reasoning, RoundRobin, Strategy, WeightedRoundRobin,
