@@ -207,6 +207,14 @@ impl Breaker {
         self.inner.lock().state
     }
 
+    /// When it becomes half-open, while it is open.
+    pub(crate) fn open_until(&self) -> Option<Instant> {
+        match self.state() {
+            BreakerState::Open { until } => Some(until),
+            BreakerState::Closed | BreakerState::HalfOpen => None,
+        }
+    }
+
     /// Since when it has been in this state.
     pub fn since(&self) -> Instant {
         self.inner.lock().since

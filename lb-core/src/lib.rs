@@ -15,6 +15,7 @@ mod strategy;
 #[cfg(test)]
 mod testing;
 mod timing;
+mod watch;
 
 pub use backend::{
     Backend, BackendId, BackendState, Cause, Exclusion, LatencyParameters, Outcome, Weight,
@@ -26,7 +27,7 @@ pub use health::{Health, HealthCheck, HealthPolicy, ProbeResult};
 pub use outlier::{Ejected, EjectionCause, OutlierPolicy, SuccessRatePolicy};
 pub use pool::{
     BackendStatus, Candidate, Changes, Explanation, Pick, Picked, Pool, PoolError, PoolParameters,
-    Verdict,
+    PoolPolicy, PoolStatus, Verdict,
 };
 pub use queue::{Queue, QueuePolicy, Queued, Ticket};
 pub use roster::Roster;
@@ -35,3 +36,4 @@ pub use strategy::{
     Algorithm, AlgorithmError, ConsistentHashing, IpHash, LeastConnections, LeastResponseTime,
     PickHint, Reasoning, RoundRobin, Strategy, WeightedRoundRobin,
 };
+pub use watch::{HealthChange, HealthEvent};

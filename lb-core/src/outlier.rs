@@ -178,6 +178,17 @@ pub struct Ejected {
     pub in_a_row: u32,
 }
 
+impl fmt::Display for Ejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = self.until.saturating_duration_since(self.since);
+        write!(f, "{} for {:.1} s", self.cause, time.as_secs_f64())?;
+        if self.in_a_row > 1 {
+            write!(f, ", {} times in a row", self.in_a_row)?;
+        }
+        Ok(())
+    }
+}
+
 impl Ejection {
     pub(crate) fn current(&self) -> Option<Ejected> {
         self.current

@@ -92,6 +92,10 @@ impl Tick {
         Self((elapsed.as_secs() << 12) + u64::from(elapsed.subsec_nanos()) * 4096 / 1_000_000_000)
     }
 
+    pub(crate) const fn get(self) -> u64 {
+        self.0
+    }
+
     /// In units of 1/1024 s. Wraps after 48 days, where an estimate unused for just so long looks fresh for a moment.
     #[inline]
     #[expect(
@@ -195,6 +199,10 @@ impl Latency {
         }
         // Both ends are rounded down to ticks, so an age is known to within one tick.
         (ages as f64 / count as f64 - 1.0).max(0.0) * MILLIS_PER_TICK
+    }
+
+    pub(crate) fn is_measured(&self) -> bool {
+        unpack(self.estimate.load(Ordering::Relaxed)).0 > 0.0
     }
 
     /// The estimate without the age of what waits; `None` before the first sample.

@@ -37,7 +37,11 @@ impl LeastConnections {
     /// Correctly rounded, so that equal ratios are equal numbers.
     #[inline]
     fn score(roster: &Roster, index: usize) -> f64 {
-        f64::from(roster.state(index).in_flight()) / f64::from(roster.weight(index))
+        // While a backend is warmed up the request to come counts too. Else a backend that is idle for a moment, as one
+        // with a small part of its weight mostly is, is the best whatever its weight.
+        let coming = u32::from(roster.is_ramping());
+        let load = roster.state(index).in_flight().saturating_add(coming);
+        f64::from(load) / f64::from(roster.weight(index))
     }
 }
 

@@ -4,12 +4,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::{PickHint, Reasoning, Strategy};
+use crate::backend::FULL;
+use crate::hash::{mix, reduce};
 use crate::roster::Roster;
 
 /// Picks the eligible backends in turn, whatever their weights.
 ///
 /// The turn goes over the eligible backends only, so that the one after a dead backend does not get its share as well.
-/// A backend that is full or was tried gives its turn to the next one and the turn goes on from there.
+/// A backend that is full or was tried gives its turn to the next one and the turn goes on from there; one that is warmed
+/// up gives away as many turns, drawn by the request's bits, as it is short of its share.
 ///
 /// # Examples
 /// ```
@@ -45,11 +48,27 @@ impl RoundRobin {
             return None;
         }
         let (before, from) = eligible.split_at(start(turn, eligible.len()));
-        let in_turn = from.iter().chain(before).map(|&index| index as usize);
-        in_turn
-            .zip(0..)
-            .find(|&(index, _)| roster.is_usable(index, hint))
+        let in_turn = || {
+            let in_turn = from.iter().chain(before).map(|&index| index as usize);
+            in_turn.zip(0..)
+        };
+        if roster.is_ramping() {
+            let draws = mix(hint.random ^ turn);
+            let takes = |&(index, _): &(usize, u64)| {
+                roster.is_usable(index, hint) && takes_turn(roster, index, draws)
+            };
+            if let Some(found) = in_turn().find(takes) {
+                return Some(found);
+            }
+        }
+        in_turn().find(|&(index, _)| roster.is_usable(index, hint))
     }
+}
+
+/// Whether a backend that is warmed up takes this turn, as often as its percentage says.
+fn takes_turn(roster: &Roster, index: usize, draws: u64) -> bool {
+    let percent = usize::from(roster.state(index).percent());
+    reduce(mix(draws ^ index as u64), usize::from(FULL)) < percent
 }
 
 #[inline]
