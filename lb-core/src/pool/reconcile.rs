@@ -253,7 +253,7 @@ impl Draft {
     }
 
     /// Begins and continues the ramps of those that enter. Returns whether a share has changed.
-    fn warm_up(&mut self, is_panic: bool, now: Instant) -> bool {
+    fn warm_up(&self, is_panic: bool, now: Instant) -> bool {
         let is_in = |state: &BackendState| state.is_eligible() && !state.is_half_open();
         // Those who could take the rest of the load, in each tier.
         let mut serving = [0, 0];

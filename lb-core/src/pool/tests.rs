@@ -8,6 +8,7 @@ use crate::hash;
 use crate::testing::{backends, now};
 
 mod changes;
+mod upkeep;
 
 fn pool(algorithm: Algorithm, backends: Vec<Backend>, now: Instant) -> Pool {
     Pool::new(PoolParameters::new(algorithm), backends, now).unwrap()
