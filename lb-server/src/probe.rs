@@ -114,11 +114,11 @@ fn log(pool: &str, change: &HealthChange) {
     let event_name = event.as_str();
     match event {
         HealthEvent::Unhealthy(_) | HealthEvent::Ejected(_) | HealthEvent::PanicBegan { .. } => {
-            tracing::warn!(pool, backend, event = event_name, details);
+            tracing::warn!(pool, backend, event = event_name, details, "health changed");
         }
         HealthEvent::Breaker(lb_core::BreakerState::Open { .. }) => {
-            tracing::warn!(pool, backend, event = event_name, details);
+            tracing::warn!(pool, backend, event = event_name, details, "health changed");
         }
-        _ => tracing::info!(pool, backend, event = event_name, details),
+        _ => tracing::info!(pool, backend, event = event_name, details, "health changed"),
     }
 }
