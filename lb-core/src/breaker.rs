@@ -1,105 +1,19 @@
 //! The circuit breaker of one backend: closed, open, half-open.
 
 use std::fmt;
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use crate::timing::{jittered, later};
 
+mod policy;
 mod window;
 
+pub use policy::BreakerPolicy;
 use window::Window;
-
-/// When a breaker opens, for how long, and what closes it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub struct BreakerPolicy {
-    /// The share of failed requests that opens it, from 0 to 1; default 0.5. A larger one bears with more failures.
-    pub failure_ratio: f64,
-    /// How many requests within the window it takes to judge; default 20. More is less easily misled, and slower.
-    pub min_requests: u32,
-    /// Over which time requests are counted, to a tenth of it; default 10 s. A longer one is slower to see a change.
-    pub window: Duration,
-    /// How long it is open at first; default 10 s. Each time that its trial requests fail it is open for twice as long. A
-    /// longer one gives a backend more rest, and keeps a recovered one out for longer.
-    pub open_for: Duration,
-    /// The longest time it is open; default 2 min.
-    pub max_open_for: Duration,
-    /// By how many percent at most this time is made longer or shorter at random; default 20. More keeps the trials of
-    /// many balancers further apart.
-    pub jitter_percent: u32,
-    /// How many trial requests must succeed until it closes, and may run at once; default 5. More are surer of a recovery,
-    /// and lose more requests while there is none.
-    pub half_open_requests: NonZeroU32,
-}
-
-impl Default for BreakerPolicy {
-    fn default() -> Self {
-        Self {
-            failure_ratio: 0.5,
-            min_requests: 20,
-            window: Duration::from_secs(10),
-            open_for: Duration::from_secs(10),
-            max_open_for: Duration::from_secs(120),
-            jitter_percent: 20,
-            half_open_requests: NonZeroU32::MIN.saturating_add(4),
-        }
-    }
-}
-
-impl BreakerPolicy {
-    /// Sets [`BreakerPolicy::failure_ratio`].
-    #[must_use]
-    pub fn failure_ratio(mut self, ratio: f64) -> Self {
-        self.failure_ratio = ratio;
-        self
-    }
-
-    /// Sets [`BreakerPolicy::min_requests`].
-    #[must_use]
-    pub fn min_requests(mut self, requests: u32) -> Self {
-        self.min_requests = requests;
-        self
-    }
-
-    /// Sets [`BreakerPolicy::window`].
-    #[must_use]
-    pub fn window(mut self, window: Duration) -> Self {
-        self.window = window;
-        self
-    }
-
-    /// Sets [`BreakerPolicy::open_for`].
-    #[must_use]
-    pub fn open_for(mut self, time: Duration) -> Self {
-        self.open_for = time;
-        self
-    }
-
-    /// Sets [`BreakerPolicy::max_open_for`].
-    #[must_use]
-    pub fn max_open_for(mut self, time: Duration) -> Self {
-        self.max_open_for = time;
-        self
-    }
-
-    /// Sets [`BreakerPolicy::jitter_percent`].
-    #[must_use]
-    pub fn jitter_percent(mut self, percent: u32) -> Self {
-        self.jitter_percent = percent;
-        self
-    }
-
-    /// Sets [`BreakerPolicy::half_open_requests`].
-    #[must_use]
-    pub fn half_open_requests(mut self, requests: NonZeroU32) -> Self {
-        self.half_open_requests = requests;
-        self
-    }
-}
 
 /// The state of a breaker. As with an electric one, requests flow while it is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +49,7 @@ impl fmt::Display for BreakerState {
 /// A trial request, of the half-open time it was let pass in. Each must be ended, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a trial that is not ended keeps its slot"]
-pub struct Trial(NonZeroU32);
+pub struct Trial(NonZeroU16);
 
 /// The circuit breaker of one backend.
 ///
@@ -178,7 +92,7 @@ struct Inner {
     state: BreakerState,
     since: Instant,
     window: Window,
-    half_opens: u32,
+    half_opens: u16,
     succeeded: u32,
     /// Openings without closing between them.
     row: u32,
@@ -256,7 +170,7 @@ impl Breaker {
         let taken = self
             .trials
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        NonZeroU32::new(parts(taken.ok()?).0).map(Trial)
+        NonZeroU16::new(parts(taken.ok()?).0).map(Trial)
     }
 
     /// Whether a trial slot is free.
@@ -401,10 +315,10 @@ impl Inner {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "takes the two halves of the word"
+    reason = "takes the two parts of the word"
 )]
-const fn parts(word: u64) -> (u32, u32) {
-    ((word >> 32) as u32, word as u32)
+const fn parts(word: u64) -> (u16, u32) {
+    ((word >> 32) as u16, word as u32)
 }
 
 #[cfg(test)]

@@ -45,18 +45,32 @@ impl fmt::Display for EjectionCause {
 #[derive(Debug, Default)]
 pub(crate) struct Streaks(AtomicU32);
 
-/// Streaks that a response head has ended. The response may still break off, and then they had not ended.
+/// Streaks that a response head has ended, up to 255 each. The response may still break off, and then they had not ended.
+/// In two bytes, since it is in the guard of each request.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Ended(u32);
+pub(crate) struct Ended {
+    errors: u8,
+    gateway: u8,
+}
+
+impl Ended {
+    fn of(word: u32) -> Self {
+        let part = |count: u32| u8::try_from(count & 0xffff).unwrap_or(u8::MAX);
+        Self {
+            errors: part(word >> 16),
+            gateway: part(word),
+        }
+    }
+}
 
 impl Streaks {
     /// Ends the streaks.
     #[inline]
     pub(crate) fn succeeded(&self) -> Ended {
         if self.0.load(Ordering::Relaxed) == 0 {
-            return Ended(0);
+            return Ended::default();
         }
-        Ended(self.0.swap(0, Ordering::Relaxed))
+        Ended::of(self.0.swap(0, Ordering::Relaxed))
     }
 
     /// Counts a failure, after the streaks that this request itself had ended. A streak long enough to eject begins anew.
@@ -69,12 +83,12 @@ impl Streaks {
         let reached = |count: u32, needed: u32| needed > 0 && count >= needed.min(0xffff);
         let count = |word: u32| {
             let errors = (word >> 16)
-                .max(ended.0 >> 16)
+                .max(ended.errors.into())
                 .saturating_add(1)
                 .min(0xffff);
             let gateway = if cause.is_gateway_error() {
                 (word & 0xffff)
-                    .max(ended.0 & 0xffff)
+                    .max(ended.gateway.into())
                     .saturating_add(1)
                     .min(0xffff)
             } else {

@@ -116,28 +116,35 @@ impl Pool {
     /// pick; where another thread takes the last slot, the pick is repeated.
     #[inline]
     pub fn pick(&self, hint: &PickHint<'_>, now: Instant) -> Pick {
+        let published = self.published.read();
+        // Not before the lock: what is read here is not waited for, but all that is read before the lock is.
+        if !self.watch.is_quiet() {
+            drop(published);
+            return self.pick_watched(hint, now);
+        }
+        match published.pick(hint, now) {
+            Some(picked) => Pick::Picked(picked),
+            None => published.refuse(hint),
+        }
+    }
+
+    /// Out of line, since mostly there is nothing to heed.
+    #[inline(never)]
+    fn pick_watched(&self, hint: &PickHint<'_>, now: Instant) -> Pick {
         self.catch_up(now);
         let published = self.published.read();
         let Some(counted) = self.watch.enter() else {
             return published.refuse(hint);
         };
-        if let Some(affinity) = hint.affinity
-            && let Some(picked) = published.pick_by_affinity(affinity, hint, now)
-        {
-            return Pick::Picked(picked.counted_in_pool(counted));
-        }
-        for tier in &published.tiers {
-            if let Some(picked) = tier.pick(hint, now) {
-                return Pick::Picked(picked.counted_in_pool(counted));
-            }
-            if tier.is_any_only_full(hint) {
-                break;
+        match published.pick(hint, now) {
+            Some(picked) => Pick::Picked(picked.counted_in_pool(counted)),
+            None => {
+                if counted {
+                    self.watch.leave();
+                }
+                published.refuse(hint)
             }
         }
-        if counted {
-            self.watch.leave();
-        }
-        published.refuse(hint)
     }
 
     /// Tells what [`Pool::pick`] would do now and why: the same scores, draws and tables, and nothing is counted.

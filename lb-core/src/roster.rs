@@ -244,7 +244,7 @@ impl Roster {
         limit: u32,
     ) -> Option<(&Arc<BackendState>, Option<Trial>)> {
         let member = &self.members[index];
-        let trial = if member.limit & TRIAL == 0 || member.limit == u32::MAX {
+        let trial = if member.limit == u32::MAX || member.limit & TRIAL == 0 {
             if !member.state.acquire(member.limit.min(limit)) {
                 return None;
             }

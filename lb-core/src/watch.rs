@@ -84,7 +84,8 @@ const CHANGES_MAX: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// The tick at which something becomes different by itself: a pause ends, a share grows. 0 is at once.
+    /// The tick at which something becomes different by itself (a pause ends, a share grows), 0 being at once, and in the
+    /// lowest bit whether there is no limit: one word, so that a pick looks at one.
     due: AtomicU64,
     /// How many requests the pool may have in flight; `u32::MAX` is no limit.
     limit: AtomicU32,
@@ -101,12 +102,14 @@ struct Changed {
     lost: u64,
 }
 
-const NEVER: u64 = u64::MAX;
+const UNLIMITED: u64 = 1;
+/// Never, with the lowest bit for the limit.
+const NEVER: u64 = !UNLIMITED;
 
 impl Watch {
     pub(crate) fn new() -> Self {
         Self {
-            due: AtomicU64::new(NEVER),
+            due: AtomicU64::new(NEVER | UNLIMITED),
             limit: AtomicU32::new(u32::MAX),
             policy: RwLock::new(PoolPolicy::default()),
             changes: Mutex::default(),
@@ -115,34 +118,47 @@ impl Watch {
         }
     }
 
-    /// What has to be brought up to date, if anything may have to be at all.
+    /// Whether a pick has nothing to heed: nothing is ever due, and there is no limit.
     #[inline]
-    pub(crate) fn is_anything_due(&self, now: impl FnOnce() -> Tick) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         // Pairs with the release of whoever found something, so that what was found is seen.
-        let due = self.due.load(Ordering::Acquire);
-        due != NEVER && due <= now().get()
+        self.due.load(Ordering::Acquire) == NEVER | UNLIMITED
+    }
+
+    /// Whether something is to be brought up to date.
+    pub(crate) fn is_anything_due(&self, now: impl FnOnce() -> Tick) -> bool {
+        let due = self.due.load(Ordering::Acquire) & !UNLIMITED;
+        due != NEVER && due <= now().get() << 1
     }
 
     /// Something was found that the next pick has to heed.
     pub(crate) fn is_due_now(&self) {
-        self.due.store(0, Ordering::Release);
+        self.due.fetch_and(UNLIMITED, Ordering::AcqRel);
     }
 
     /// Whoever brings all up to date begins with this, so that what is found meanwhile is not forgotten.
     pub(crate) fn begin(&self) {
-        self.due.swap(NEVER, Ordering::AcqRel);
+        self.due.fetch_or(NEVER, Ordering::AcqRel);
     }
 
     pub(crate) fn is_due_at(&self, at: Tick) {
-        self.due.fetch_min(at.get(), Ordering::AcqRel);
+        let sooner = |word: u64| Some((word & !UNLIMITED).min(at.get() << 1) | word & UNLIMITED);
+        // Always has something to store.
+        let _ = self
+            .due
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, sooner);
     }
 
     pub(crate) fn set_limit(&self, limit: u32) {
         self.limit.store(limit, Ordering::Relaxed);
+        if limit == u32::MAX {
+            self.due.fetch_or(UNLIMITED, Ordering::AcqRel);
+        } else {
+            self.due.fetch_and(!UNLIMITED, Ordering::AcqRel);
+        }
     }
 
     /// Counts a request into the pool: `None` if the pool is full, else whether it was counted.
-    #[inline]
     pub(crate) fn enter(&self) -> Option<bool> {
         let limit = self.limit.load(Ordering::Relaxed);
         if limit == u32::MAX {

@@ -38,13 +38,28 @@ pub(crate) struct Record {
     pub(crate) was_in: Option<bool>,
 }
 
-/// What an answer that was told at its head has changed, in case it breaks off.
+/// What was told of a request with its response head, and of what that must be taken back if the response breaks off.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) enum Told {
+pub(crate) struct Told {
+    pub(crate) what: What,
+    pub(crate) ended: Ended,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum What {
     #[default]
     Nothing,
-    Success(Ended),
+    Success,
     Failure,
+}
+
+impl Told {
+    fn success(ended: Ended) -> Self {
+        Self {
+            what: What::Success,
+            ended,
+        }
+    }
 }
 
 impl Care {
@@ -77,8 +92,13 @@ impl Care {
 }
 
 impl BackendState {
-    /// Counts an outcome for what is watched. Returns what a response that breaks off must take back.
+    /// Whether outcomes are counted for anything.
     #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched() != 0
+    }
+
+    /// Counts an outcome for what is watched. Returns what a response that breaks off must take back.
     pub(crate) fn watch_outcome(
         &self,
         outcome: Outcome,
@@ -87,12 +107,9 @@ impl BackendState {
         now: Instant,
     ) -> Told {
         let watched = self.watched();
-        if watched == 0 && trial.is_none() {
-            return told;
-        }
         let is_news = match outcome {
-            Outcome::Success { .. } => matches!(told, Told::Nothing),
-            Outcome::Failure { .. } => !matches!(told, Told::Failure),
+            Outcome::Success { .. } => told.what == What::Nothing,
+            Outcome::Failure { .. } => told.what != What::Failure,
             Outcome::Cancelled => false,
         };
         if !is_news {
@@ -100,12 +117,11 @@ impl BackendState {
         }
         // The most frequent case by far: there is nothing to forget.
         if watched == STREAKS && trial.is_none() && matches!(outcome, Outcome::Success { .. }) {
-            return Told::Success(self.streaks().succeeded());
+            return Told::success(self.streaks().succeeded());
         }
         self.count_outcome(outcome, told, trial.take(), watched, now)
     }
 
-    #[inline(never)]
     fn count_outcome(
         &self,
         outcome: Outcome,
@@ -137,9 +153,9 @@ impl BackendState {
                     .tell(Some(self.id()), HealthEvent::Breaker(state), now);
                 self.watch().is_due_now();
             }
-            return Told::Success(self.streaks().succeeded());
+            return Told::success(self.streaks().succeeded());
         };
-        let broke_off = matches!(told, Told::Success(_));
+        let broke_off = told.what == What::Success;
         if is_counted(RATE) {
             if broke_off {
                 care.rate.correct();
@@ -161,17 +177,15 @@ impl BackendState {
         }
         if is_counted(STREAKS)
             && let Some(policy) = &policy.outlier
+            && let Some(cause) = self.streaks().failed(policy, cause, told.ended)
         {
-            let ended = match told {
-                Told::Success(ended) => ended,
-                Told::Nothing | Told::Failure => Ended::default(),
-            };
-            if let Some(cause) = self.streaks().failed(policy, cause, ended) {
-                care.suspect(cause);
-                self.watch().is_due_now();
-            }
+            care.suspect(cause);
+            self.watch().is_due_now();
         }
-        Told::Failure
+        Told {
+            what: What::Failure,
+            ended: Ended::default(),
+        }
     }
 
     /// A backend that comes back to its pool is another one, as far as its health goes.

@@ -1,5 +1,7 @@
 //! Transitions, trial slots, pauses, and a random walk of a million steps.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -75,7 +75,7 @@ impl Picked {
             awaiting,
             answered: false,
             in_pool: false,
-            told: Told::Nothing,
+            told: Told::default(),
             trial,
         }
     }
@@ -104,7 +104,9 @@ impl Picked {
         if !self.answered {
             self.answered = true;
             self.state.record(outcome, self.started, self.latency, now);
-            self.watch(outcome, now);
+            if self.state.is_watched() {
+                self.watch(outcome, now);
+            }
         }
         self.stop_awaiting();
     }
@@ -116,7 +118,9 @@ impl Picked {
     pub fn finish(mut self, outcome: Outcome, now: Instant) {
         if !self.answered || matches!(outcome, Outcome::Failure { .. }) {
             self.state.record(outcome, self.started, self.latency, now);
-            self.watch(outcome, now);
+            if self.state.is_watched() {
+                self.watch(outcome, now);
+            }
         }
     }
 
@@ -125,7 +129,18 @@ impl Picked {
         self.trial.is_some()
     }
 
-    #[inline]
+    /// Gives back what only some requests hold. Out of line, for the others.
+    #[inline(never)]
+    fn give_back(&mut self) {
+        if let Some(trial) = self.trial.take() {
+            self.state.cancel_trial(trial);
+        }
+        if self.in_pool {
+            self.state.watch().leave();
+        }
+    }
+
+    #[inline(never)]
     fn watch(&mut self, outcome: Outcome, now: Instant) {
         self.told = self
             .state
@@ -147,11 +162,8 @@ impl Drop for Picked {
         if let Some(in_flight) = &self.in_flight {
             in_flight.fetch_sub(1, Ordering::Relaxed);
         }
-        if let Some(trial) = self.trial.take() {
-            self.state.cancel_trial(trial);
-        }
-        if self.in_pool {
-            self.state.watch().leave();
+        if self.in_pool || self.trial.is_some() {
+            self.give_back();
         }
         self.state.release();
     }

@@ -88,7 +88,26 @@ impl Published {
             .map(|&(rank, index)| (&self.tiers[rank], index))
     }
 
-    pub(super) fn pick_by_affinity(
+    /// `None` if nobody can take the request.
+    #[inline]
+    pub(super) fn pick(&self, hint: &PickHint<'_>, now: Instant) -> Option<Picked> {
+        if let Some(affinity) = hint.affinity
+            && let Some(picked) = self.pick_by_affinity(affinity, hint, now)
+        {
+            return Some(picked);
+        }
+        for tier in &self.tiers {
+            if let Some(picked) = tier.pick(hint, now) {
+                return Some(picked);
+            }
+            if tier.is_any_only_full(hint) {
+                break;
+            }
+        }
+        None
+    }
+
+    fn pick_by_affinity(
         &self,
         id: &BackendId,
         hint: &PickHint<'_>,

@@ -147,16 +147,10 @@ impl Pool {
     }
 
     /// Notices what is due, unless another thread is just changing the pool.
-    #[inline]
     pub(super) fn catch_up(&self, now: Instant) {
-        if self.watch.is_anything_due(|| Tick::at(self.epoch, now)) {
-            self.catch_up_now(now);
-        }
-    }
-
-    #[cold]
-    fn catch_up_now(&self, now: Instant) {
-        if let Some(mut draft) = self.draft.try_lock() {
+        if self.watch.is_anything_due(|| Tick::at(self.epoch, now))
+            && let Some(mut draft) = self.draft.try_lock()
+        {
             self.bring_up_to_date(&mut draft, now);
         }
     }

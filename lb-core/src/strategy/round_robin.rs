@@ -41,31 +41,43 @@ impl RoundRobin {
     }
 
     /// Who takes the turn, and how many gave theirs away.
-    #[inline]
-    fn usable_from(roster: &Roster, hint: &PickHint<'_>, turn: u64) -> Option<(usize, u64)> {
+    #[inline(always)]
+    fn usable_from(
+        roster: &Roster,
+        hint: &PickHint<'_>,
+        turn: u64,
+        takes: impl Fn(usize) -> bool,
+    ) -> Option<(usize, u64)> {
         let eligible = roster.eligible();
         if eligible.is_empty() {
             return None;
         }
         let (before, from) = eligible.split_at(start(turn, eligible.len()));
-        let in_turn = || {
-            let in_turn = from.iter().chain(before).map(|&index| index as usize);
-            in_turn.zip(0..)
-        };
+        let in_turn = from.iter().chain(before).map(|&index| index as usize);
+        in_turn
+            .zip(0..)
+            .find(|&(index, _)| takes(index) && roster.is_usable(index, hint))
+    }
+
+    /// As [`RoundRobin::usable_from`], but backends that are warmed up take a turn as often as their percentages say. Out
+    /// of line, since mostly there is none.
+    #[cold]
+    fn warming_from(roster: &Roster, hint: &PickHint<'_>, turn: u64) -> Option<(usize, u64)> {
+        let draws = mix(hint.random ^ turn);
+        let takes = |index| takes_turn(roster, index, draws);
+        Self::usable_from(roster, hint, turn, takes)
+            .or_else(|| Self::usable_from(roster, hint, turn, |_| true))
+    }
+
+    #[inline]
+    fn find(roster: &Roster, hint: &PickHint<'_>, turn: u64) -> Option<(usize, u64)> {
         if roster.is_ramping() {
-            let draws = mix(hint.random ^ turn);
-            let takes = |&(index, _): &(usize, u64)| {
-                roster.is_usable(index, hint) && takes_turn(roster, index, draws)
-            };
-            if let Some(found) = in_turn().find(takes) {
-                return Some(found);
-            }
+            return Self::warming_from(roster, hint, turn);
         }
-        in_turn().find(|&(index, _)| roster.is_usable(index, hint))
+        Self::usable_from(roster, hint, turn, |_| true)
     }
 }
 
-/// Whether a backend that is warmed up takes this turn, as often as its percentage says.
 fn takes_turn(roster: &Roster, index: usize, draws: u64) -> bool {
     let percent = usize::from(roster.state(index).percent());
     reduce(mix(draws ^ index as u64), usize::from(FULL)) < percent
@@ -84,7 +96,7 @@ impl Strategy for RoundRobin {
     #[inline]
     fn pick(&self, roster: &Roster, hint: &PickHint<'_>, _now: Instant) -> Option<usize> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let (index, passed) = Self::usable_from(roster, hint, turn)?;
+        let (index, passed) = Self::find(roster, hint, turn)?;
         if passed > 0 {
             self.turn.fetch_add(passed, Ordering::Relaxed);
         }
@@ -93,7 +105,7 @@ impl Strategy for RoundRobin {
 
     fn explain(&self, roster: &Roster, hint: &PickHint<'_>, _now: Instant) -> Reasoning {
         let turn = self.turn.load(Ordering::Relaxed);
-        let found = Self::usable_from(roster, hint, turn);
+        let found = Self::find(roster, hint, turn);
         let mut reasoning = Reasoning::new(
             found.map(|(index, _)| index),
             "the next in turn; the score is the distance to its turn",
