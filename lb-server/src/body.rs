@@ -144,7 +144,7 @@ impl Body {
         match &self.kind {
             Kind::Empty => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
-            Kind::H2(body) => body.stream.is_end_stream() && body.data_ended,
+            Kind::H2(body) => body.stream.is_end_stream(),
             Kind::Http1(body) => body.is_end_stream(),
             Kind::Backend(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),

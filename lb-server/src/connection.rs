@@ -41,7 +41,7 @@ pub(crate) async fn serve_http2(
     transport: Transport,
     pipeline: Arc<Pipeline>,
     terms: Arc<Terms>,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
     drain: Drain,
 ) {
     let flusher = transport.defer_flush(FrameRole::Server);
@@ -49,30 +49,9 @@ pub(crate) async fn serve_http2(
         max_resets_per_second: terms.http2.max_resets_per_second,
         ..FrameLimits::default()
     });
-    let limits = &terms.http2;
-    let handshake = h2::server::Builder::new()
-        .max_concurrent_streams(limits.max_concurrent_streams)
-        .initial_window_size(limits.stream_window)
-        .initial_connection_window_size(limits.connection_window)
-        .max_header_list_size(limits.max_header_list)
-        .max_send_buffer_size(limits.send_buffer as usize)
-        .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
-        .handshake::<_, Bytes>(transport);
     let deadline = clock::now() + terms.timeouts.handshake;
-    let mut handshake = pin!(handshake);
-    let connection = tokio::time::timeout_at(
-        deadline.into(),
-        poll_fn(|cx| {
-            let polled = handshake.as_mut().poll(cx);
-            // Our SETTINGS go out before the client's preface is there.
-            if let Poll::Ready(Err(_gone)) = flusher.poll_flush(cx) {
-                return Poll::Ready(None);
-            }
-            polled.map(Result::ok)
-        }),
-    )
-    .await;
-    let Ok(Some(connection)) = connection else {
+    let Some(connection) = Box::pin(shake_hands(transport, &flusher, &terms.http2, deadline)).await
+    else {
         return;
     };
     let mut served = Served {
@@ -96,13 +75,45 @@ pub(crate) async fn serve_http2(
     }
 }
 
+/// Exchanges prefaces; `None` where the client does not begin in time, or not with HTTP/2.
+async fn shake_hands(
+    transport: Transport,
+    flusher: &Flusher,
+    limits: &Http2Config,
+    deadline: Instant,
+) -> Option<h2::server::Connection<Transport, Bytes>> {
+    let handshake = h2::server::Builder::new()
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .initial_window_size(limits.stream_window)
+        .initial_connection_window_size(limits.connection_window)
+        .max_header_list_size(limits.max_header_list)
+        .max_send_buffer_size(limits.send_buffer as usize)
+        .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
+        .handshake::<_, Bytes>(transport);
+    let mut handshake = pin!(handshake);
+    tokio::time::timeout_at(
+        deadline.into(),
+        poll_fn(|cx| {
+            let polled = handshake.as_mut().poll(cx);
+            // Our SETTINGS go out before the client's preface is there.
+            if let Poll::Ready(Err(_gone)) = flusher.poll_flush(cx) {
+                return Poll::Ready(None);
+            }
+            polled.map(Result::ok)
+        }),
+    )
+    .await
+    .ok()
+    .flatten()
+}
+
 struct Served {
     connection: h2::server::Connection<Transport, Bytes>,
     flusher: Flusher,
     exchanges: FuturesUnordered<BoxFuture<'static, ()>>,
     pipeline: Arc<Pipeline>,
     terms: Arc<Terms>,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
     /// When the client's SETTINGS have to be there; `None` since they are.
     preface_deadline: Option<Instant>,
     idle_since: Instant,
@@ -152,7 +163,7 @@ impl Served {
                     let idle = self.terms.timeouts.stream_idle;
                     let exchange = exchange::serve(
                         Arc::clone(&self.pipeline),
-                        self.arrival,
+                        Arc::clone(&self.arrival),
                         idle,
                         request,
                         respond,

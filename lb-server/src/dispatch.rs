@@ -224,12 +224,12 @@ impl Dispatch {
                     length,
                     http1::ResponseLimits::default(),
                 );
-                Ok((Attempt::Http1(exchange), is_reused))
+                Ok((Attempt::Http1(Box::new(exchange)), is_reused))
             }
             Checkout::Http2(mut sender, slot) => {
                 let head = outgoing.http2(target);
                 http2::Exchange::start(&mut sender, slot, head, body)
-                    .map(|exchange| (Attempt::Http2(exchange), false))
+                    .map(|exchange| (Attempt::Http2(Box::new(exchange)), false))
                     // Nothing was sent: the connection ended since it was checked out.
                     .map_err(|error| Failed {
                         reject: reject(error),
@@ -321,9 +321,8 @@ fn outgoing(exchange: &Exchange, parts: http::request::Parts) -> Result<Outgoing
         &mut headers,
         about.forwarded,
         &Forwarding {
-            peer: about.peer,
+            arrival: about.arrival,
             is_trusted: about.is_trusted,
-            is_tls: about.is_tls,
             host: &host,
             via: about.via,
             request_id: about.request_id,

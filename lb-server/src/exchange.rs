@@ -19,90 +19,111 @@ use crate::pump::{Pump, PumpError};
 use crate::watched::{Leftover, MIN_BYTES_PER_SECOND, MIN_RATE_AFTER, Watched, may_pause};
 
 /// Serves one stream. Dropping the future resets it, and what it waits for at a backend.
-pub(crate) async fn serve(
+///
+/// What needs no waiting is done at once, so that the future holds no more than it has to.
+pub(crate) fn serve(
     pipeline: Arc<Pipeline>,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
     stream_idle: Duration,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) {
+) -> impl Future<Output = ()> + Send + 'static {
     let started = clock::now();
     let (parts, stream) = request.into_parts();
-    let leftover = Arc::new(Leftover::default());
-    let may_pause = Arc::new(AtomicBool::new(may_pause(&parts.headers)));
+    let mut body = Body::from_h2(stream);
+    let upload = (!body.is_end_stream()).then(|| Upload {
+        leftover: Arc::default(),
+        may_pause: Arc::new(AtomicBool::new(may_pause(&parts.headers))),
+    });
     let (exchange, checked, is_html) = pipeline.admit(parts, arrival);
     let idle = exchange.stream_idle(stream_idle);
-    let body = match Body::from_h2(stream) {
-        body if body.is_end_stream() => body,
-        body => {
-            Body::new(Watched::new(body, idle, Arc::clone(&may_pause)).leaving_rest_to(&leftover))
-        }
-    };
-    let response = {
-        let mut answer = pin!(pipeline.answer(&exchange, checked, body, is_html));
-        poll_fn(|cx| {
-            if respond.poll_reset(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            let polled = answer.as_mut().poll(cx);
-            while let Some(interim) = exchange.take_interim() {
-                // A client that is gone is noticed above.
-                let _gone = respond.send_informational(interim);
-            }
-            polled.map(Some)
-        })
-        .await
-    };
-    let Some(response) = response else {
-        pipeline.counters().reason("client_closed");
-        return;
-    };
-    may_pause.store(true, Ordering::Relaxed);
-    let is_error = response.status().is_server_error();
-    pipeline
-        .counters()
-        .finished(clock::now().saturating_duration_since(started), is_error);
-    let (mut head, mut body) = response.into_parts();
-    head.version = http::Version::HTTP_2;
-    let is_end = body.is_end_stream();
-    let stream = match respond.send_response(http::Response::from_parts(head, ()), is_end) {
-        Ok(stream) => stream,
-        Err(error) => {
-            tracing::debug!(%error, "the reply's head could not be sent");
+    if let Some(upload) = &upload {
+        let watched = Watched::new(body, idle, Arc::clone(&upload.may_pause));
+        body = Body::new(watched.leaving_rest_to(&upload.leftover));
+    }
+    async move {
+        let response = {
+            let mut answer = pin!(pipeline.answer(&exchange, checked, body, is_html));
+            poll_fn(|cx| {
+                if respond.poll_reset(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                let polled = answer.as_mut().poll(cx);
+                while let Some(interim) = exchange.take_interim() {
+                    // A client that is gone is noticed above.
+                    let _gone = respond.send_informational(interim);
+                }
+                polled.map(Some)
+            })
+            .await
+        };
+        let Some(response) = response else {
             pipeline.counters().reason("client_closed");
             return;
+        };
+        if let Some(upload) = &upload {
+            upload.may_pause.store(true, Ordering::Relaxed);
         }
-    };
-    if is_end {
-        return leftover.discard().await;
+        let is_error = response.status().is_server_error();
+        pipeline
+            .counters()
+            .finished(clock::now().saturating_duration_since(started), is_error);
+        let (mut head, mut body) = response.into_parts();
+        head.version = http::Version::HTTP_2;
+        let is_end = body.is_end_stream();
+        let stream = match respond.send_response(http::Response::from_parts(head, ()), is_end) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "the reply's head could not be sent");
+                pipeline.counters().reason("client_closed");
+                return;
+            }
+        };
+        if is_end {
+            return discard(upload).await;
+        }
+        let mut pump = Pump::new(stream);
+        let reason = match reply(&mut pump, &mut body, idle).await {
+            Ok(()) => {
+                // The backend's side of the upload goes first.
+                drop(body);
+                return discard(upload).await;
+            }
+            Err(Broken::Pump(PumpError::Body(error))) => {
+                // Never the end of the stream: the client must not take a part for the whole.
+                pump.reset(Reason::INTERNAL_ERROR);
+                tracing::debug!(%error, request_id = exchange.request_id(), "the response was cut off");
+                "backend_reset"
+            }
+            Err(Broken::Pump(PumpError::Reset(reason))) => {
+                tracing::debug!(%reason, request_id = exchange.request_id(), "the client reset its stream");
+                "client_closed"
+            }
+            Err(Broken::Pump(PumpError::Gone(error))) => {
+                tracing::debug!(%error, request_id = exchange.request_id(), "the client's connection ended");
+                "client_closed"
+            }
+            Err(Broken::Idle) => {
+                pump.reset(Reason::CANCEL);
+                "stream_idle"
+            }
+        };
+        pipeline.counters().reason(reason);
     }
-    let mut pump = Pump::new(stream);
-    let reason = match reply(&mut pump, &mut body, idle).await {
-        Ok(()) => {
-            // The backend's side of the upload goes first.
-            drop(body);
-            return leftover.discard().await;
-        }
-        Err(Broken::Pump(PumpError::Body(error))) => {
-            // Never the end of the stream: the client must not take a part for the whole.
-            pump.reset(Reason::INTERNAL_ERROR);
-            tracing::debug!(%error, request_id = exchange.request_id(), "the response was cut off");
-            "backend_reset"
-        }
-        Err(Broken::Pump(PumpError::Reset(reason))) => {
-            tracing::debug!(%reason, request_id = exchange.request_id(), "the client reset its stream");
-            "client_closed"
-        }
-        Err(Broken::Pump(PumpError::Gone(error))) => {
-            tracing::debug!(%error, request_id = exchange.request_id(), "the client's connection ended");
-            "client_closed"
-        }
-        Err(Broken::Idle) => {
-            pump.reset(Reason::CANCEL);
-            "stream_idle"
-        }
-    };
-    pipeline.counters().reason(reason);
+}
+
+/// What a request's body shares with its exchange.
+struct Upload {
+    leftover: Arc<Leftover>,
+    /// Set by the response head: from then on the client may take its time.
+    may_pause: Arc<AtomicBool>,
+}
+
+async fn discard(upload: Option<Upload>) {
+    if let Some(Upload { leftover, .. }) = upload {
+        // Apart, because most exchanges have no upload and none of them should have room for this.
+        Box::pin(leftover.discard()).await;
+    }
 }
 
 enum Broken {

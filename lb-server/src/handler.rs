@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::body::Body;
 use crate::config::{ForwardedFields, HeaderChanges};
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Arrival, Pipeline};
 use crate::routes::{Route, Target};
 use crate::running::Handle;
 use crate::snapshot::{PoolEntry, Snapshot};
@@ -89,10 +89,9 @@ struct Inner {
 /// Where a request comes from.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    pub(crate) peer: IpAddr,
+    pub(crate) arrival: Arc<Arrival>,
     pub(crate) client: IpAddr,
     pub(crate) is_trusted: bool,
-    pub(crate) is_tls: bool,
     /// The protocol the client spoke.
     pub(crate) received: http::Version,
     pub(crate) request_id: HeaderValue,
@@ -100,9 +99,8 @@ pub(crate) struct Origin {
 
 /// What forwarding needs to know of an exchange.
 pub(crate) struct About<'a> {
-    pub(crate) peer: IpAddr,
+    pub(crate) arrival: &'a Arrival,
     pub(crate) is_trusted: bool,
-    pub(crate) is_tls: bool,
     pub(crate) request_id: &'a HeaderValue,
     pub(crate) via: &'a HeaderValue,
     pub(crate) via_mark: &'a str,
@@ -207,6 +205,10 @@ impl Exchange {
             .unwrap_or(listener)
     }
 
+    pub(crate) fn redirects_to_https(&self) -> bool {
+        self.inner.origin.arrival.redirect_to_https
+    }
+
     pub(crate) fn request_id_value(&self) -> &HeaderValue {
         &self.inner.origin.request_id
     }
@@ -219,9 +221,8 @@ impl Exchange {
             ..
         } = &*self.inner;
         About {
-            peer: origin.peer,
+            arrival: &origin.arrival,
             is_trusted: origin.is_trusted,
-            is_tls: origin.is_tls,
             request_id: &origin.request_id,
             via: pipeline.via(origin.received),
             via_mark: pipeline.via_mark(),

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use crate::config::{ForwardedFields, HeaderChanges, UnderscoreHeaders};
+use crate::pipeline::Arrival;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -20,34 +22,93 @@ const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// Which fields that need care a head has, found in one look at each: most heads have none, and
+/// asking a map for a field that it lacks costs a hash each time.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Survey {
+    pub(crate) connection: bool,
+    /// A field that ends at this hop whether `Connection` names it or not.
+    pub(crate) hop_by_hop: bool,
+    pub(crate) te: bool,
+    pub(crate) alt_svc: bool,
+    pub(crate) host: bool,
+    pub(crate) expect: bool,
+    pub(crate) content_length: bool,
+    pub(crate) cookie: bool,
+    pub(crate) trace: bool,
+    pub(crate) request_id: bool,
+    /// A field by which a client could pretend to be a proxy of ours.
+    pub(crate) claim: bool,
+    /// A name with an underscore.
+    pub(crate) underscore: bool,
+    /// A value that begins or ends with a blank.
+    pub(crate) blank_edge: bool,
+}
+
+impl Survey {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        for (name, value) in headers {
+            let value = value.as_bytes();
+            found.blank_edge |= is_blank(value.first()) || is_blank(value.last());
+            found.underscore |= has_underscore(name);
+            match name.as_str() {
+                name if found.note_hop(name) => {}
+                "host" => found.host = true,
+                "expect" => found.expect = true,
+                "content-length" => found.content_length = true,
+                "cookie" => found.cookie = true,
+                "traceparent" | "tracestate" => found.trace = true,
+                "x-request-id" => found.request_id = true,
+                _ => found.claim |= is_claim(name),
+            }
+        }
+        found
+    }
+
+    /// Looks only for what ends at this hop.
+    pub(crate) fn of_hop(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            found.note_hop(name.as_str());
+        }
+        found
+    }
+
+    fn note_hop(&mut self, name: &str) -> bool {
+        match name {
+            "connection" => self.connection = true,
+            "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
+            | "http2-settings" => self.hop_by_hop = true,
+            "te" => self.te = true,
+            "alt-svc" => self.alt_svc = true,
+            _ => return false,
+        }
+        true
+    }
+}
+
 /// Deletes what ends at this hop (RFC 9110 §7.6.1, RFC 9113 §8.2.2), and what `Connection` names.
-pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-            // Naming one of these would have us cut into the message instead of the hop.
-            .filter(|name| !matches!(*name, HOST | CONTENT_LENGTH | TE | TRANSFER_ENCODING))
-            .collect();
-        headers.remove(CONNECTION);
-        for name in named {
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, found: Survey) {
+    if found.connection {
+        strip_connection(headers);
+    }
+    if found.hop_by_hop {
+        for name in [
+            KEEP_ALIVE,
+            PROXY_CONNECTION,
+            TRANSFER_ENCODING,
+            UPGRADE,
+            HTTP2_SETTINGS,
+        ] {
             headers.remove(name);
         }
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HTTP2_SETTINGS,
-    ] {
-        headers.remove(name);
-    }
     // gRPC needs `te: trailers` to be told apart from a client that cannot read them.
-    if let Some(te) = headers.get(TE) {
+    if found.te
+        && let Some(te) = headers.get(TE)
+    {
         let trailers = te.to_str().is_ok_and(|te| {
             te.split(',')
                 .any(|part| part.trim().eq_ignore_ascii_case("trailers"))
@@ -60,11 +121,32 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+fn strip_connection(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        // What nearly all say is about the connection and names no field of the message.
+        .filter(|option| !matches!(*option, "keep-alive" | "close"))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        // Naming one of these would have us cut into the message instead of the hop.
+        .filter(|name| !matches!(*name, HOST | CONTENT_LENGTH | TE | TRANSFER_ENCODING))
+        .collect();
+    headers.remove(CONNECTION);
+    for name in named {
+        headers.remove(name);
+    }
+}
+
 /// Deletes from a backend's response what is not for the client.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
-    // It would lead clients around us.
-    headers.remove(ALT_SVC);
+    let found = Survey::of_hop(headers);
+    strip_hop_by_hop(headers, found);
+    if found.alt_svc {
+        // It would lead clients around us.
+        headers.remove(ALT_SVC);
+    }
 }
 
 /// Deletes from trailers everything that could change how the message before them was taken
@@ -105,14 +187,9 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return;
     }
-    let mut joined = Vec::new();
-    for crumb in headers.get_all(COOKIE) {
-        if !joined.is_empty() {
-            joined.extend_from_slice(b"; ");
-        }
-        joined.extend_from_slice(crumb.as_bytes());
-    }
-    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+    if let Some(joined) = joined(headers, &COOKIE, b"; ")
+        && let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(joined))
+    {
         headers.insert(COOKIE, value);
     }
 }
@@ -121,7 +198,7 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 ///
 /// Returns whether the request may go on.
 pub(crate) fn admit_underscores(headers: &mut HeaderMap, rule: UnderscoreHeaders) -> bool {
-    if rule == UnderscoreHeaders::Allow || !headers.keys().any(has_underscore) {
+    if rule == UnderscoreHeaders::Allow {
         return true;
     }
     if rule == UnderscoreHeaders::Reject {
@@ -236,12 +313,18 @@ fn node_address(text: &str) -> Option<IpAddr> {
     text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
+/// Keeps a value out of HPACK's tables (RFC 7541 §7.1.3): one that hardly comes twice on a
+/// connection would only push out what does, and the `h2` crate compares a field with each of its
+/// values that the table has.
+pub(crate) fn never_index(value: &mut HeaderValue) {
+    value.set_sensitive(true);
+}
+
 /// What the forwarding fields say of one request.
 #[derive(Debug)]
 pub(crate) struct Forwarding<'a> {
-    pub(crate) peer: IpAddr,
+    pub(crate) arrival: &'a Arrival,
     pub(crate) is_trusted: bool,
-    pub(crate) is_tls: bool,
     pub(crate) host: &'a HeaderValue,
     pub(crate) via: &'a HeaderValue,
     pub(crate) request_id: &'a HeaderValue,
@@ -255,9 +338,9 @@ pub(crate) fn write_forwarding(
     fields: ForwardedFields,
     say: &Forwarding<'_>,
 ) {
-    let proto = if say.is_tls { "https" } else { "http" };
+    let proto = if say.arrival.is_tls { "https" } else { "http" };
     if matches!(fields, ForwardedFields::X | ForwardedFields::Both) {
-        append_listed(headers, X_FORWARDED_FOR, &say.peer.to_string());
+        append_listed(headers, X_FORWARDED_FOR, &say.arrival.forwarded_for);
         if !(say.is_trusted && headers.contains_key(X_FORWARDED_PROTO)) {
             headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
         }
@@ -266,36 +349,51 @@ pub(crate) fn write_forwarding(
         }
     }
     if matches!(fields, ForwardedFields::Rfc7239 | ForwardedFields::Both) {
-        let node = match say.peer {
+        let node = match say.arrival.peer {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("\"[{address}]\""),
         };
         let host = say.host.to_str().unwrap_or_default();
-        append_listed(
-            headers,
-            FORWARDED,
-            &format!("for={node};host=\"{host}\";proto={proto}"),
-        );
+        let element = format!("for={node};host=\"{host}\";proto={proto}");
+        if let Ok(element) = HeaderValue::from_maybe_shared(Bytes::from(element)) {
+            append_listed(headers, FORWARDED, &element);
+        }
     }
     headers.append(VIA, say.via.clone());
     headers.insert(X_REQUEST_ID, say.request_id.clone());
 }
 
 /// Adds an element to a list field, keeping it one line.
-fn append_listed(headers: &mut HeaderMap, name: HeaderName, element: &str) {
-    let mut line = String::with_capacity(element.len());
-    for value in headers
-        .get_all(&name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-    {
-        line.push_str(value);
-        line.push_str(", ");
-    }
-    line.push_str(element);
-    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)) {
+fn append_listed(headers: &mut HeaderMap, name: HeaderName, element: &HeaderValue) {
+    let Some(mut line) = joined(headers, &name, b", ") else {
+        headers.insert(name, element.clone());
+        return;
+    };
+    line.extend_from_slice(b", ");
+    line.extend_from_slice(element.as_bytes());
+    if let Ok(mut value) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
+        never_index(&mut value);
         headers.insert(name, value);
     }
+}
+
+/// All values of a field as one; `None` where there is none.
+fn joined(headers: &HeaderMap, name: &HeaderName, separator: &[u8]) -> Option<Vec<u8>> {
+    let mut values = headers.get_all(name).iter();
+    let mut line = values.next()?.as_bytes().to_vec();
+    for value in values {
+        line.extend_from_slice(separator);
+        line.extend_from_slice(value.as_bytes());
+    }
+    Some(line)
+}
+
+/// An address as `X-Forwarded-For` names it.
+pub(crate) fn forwarded_for_value(peer: IpAddr) -> HeaderValue {
+    let mut value = HeaderValue::try_from(peer.to_string())
+        .unwrap_or_else(|_not_a_value| HeaderValue::from_static("unknown"));
+    never_index(&mut value);
+    value
 }
 
 /// Deletes a `traceparent` that cannot be continued, with its `tracestate`, and starts anew
@@ -307,6 +405,9 @@ pub(crate) fn mend_trace(headers: &mut HeaderMap, draw: impl Fn() -> u64) {
     };
     let several = headers.get_all(TRACEPARENT).iter().nth(1).is_some();
     if !several && is_traceparent(parent.as_bytes()) {
+        if let Some(parent) = headers.get_mut(TRACEPARENT) {
+            never_index(parent);
+        }
         return;
     }
     headers.remove(TRACESTATE);

@@ -7,7 +7,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 
 use crate::config::{ForwardedFields, UnderscoreHeaders};
-use crate::headers::{self, X_REQUEST_ID};
+use crate::headers::{self, Survey, X_REQUEST_ID};
 use crate::reject::Reject;
 use ipnet::IpNet;
 
@@ -35,6 +35,8 @@ pub(crate) struct Incoming {
     pub(crate) is_trusted: bool,
     /// The id a trusted peer gave.
     pub(crate) request_id: Option<HeaderValue>,
+    /// Whether there is a trace to go on with.
+    pub(crate) has_trace: bool,
 }
 
 impl Incoming {
@@ -56,26 +58,42 @@ impl Incoming {
         let authority = authority(&uri, &headers, version)?;
         let host = host_of(&authority);
         let path = path_and_query(&method, &uri)?;
-        check_fields(&headers, version)?;
-        if let Some(expectation) = headers.get(EXPECT)
+        let found = Survey::of(&headers);
+        // RFC 9113 §8.2.1: a value with surrounding blanks is malformed.
+        if found.blank_edge && version == Version::HTTP_2 {
+            return Err(Reject::BadRequest(
+                "a field value begins or ends with a blank",
+            ));
+        }
+        if found.expect
+            && let Some(expectation) = headers.get(EXPECT)
             && !expectation.as_bytes().eq_ignore_ascii_case(b"100-continue")
         {
             return Err(Reject::ExpectationFailed);
         }
-        fold_content_length(&mut headers)?;
-        headers::strip_hop_by_hop(&mut headers);
-        if !headers::admit_underscores(&mut headers, terms.underscores) {
+        if found.content_length {
+            fold_content_length(&mut headers)?;
+        }
+        headers::strip_hop_by_hop(&mut headers, found);
+        if found.underscore && !headers::admit_underscores(&mut headers, terms.underscores) {
             return Err(Reject::BadRequest("a field name has an underscore"));
         }
-        headers.remove(HOST);
-        headers::join_cookies(&mut headers);
-        let client = headers::client_address(terms.peer, &headers, terms.forwarded, terms.trusted);
-        let mut request_id = headers.remove(X_REQUEST_ID);
-        if !is_trusted {
-            headers::strip_claims(&mut headers);
-            request_id = None;
+        if found.host {
+            headers.remove(HOST);
         }
-        request_id = request_id.filter(is_request_id);
+        if found.cookie {
+            headers::join_cookies(&mut headers);
+        }
+        let client = headers::client_address(terms.peer, &headers, terms.forwarded, terms.trusted);
+        let mut request_id = None;
+        if found.request_id {
+            request_id = headers
+                .remove(X_REQUEST_ID)
+                .filter(|id| is_trusted && is_request_id(id));
+        }
+        if found.claim && !is_trusted {
+            headers::strip_claims(&mut headers);
+        }
         let scheme = if terms.is_tls {
             Scheme::HTTPS
         } else {
@@ -95,6 +113,7 @@ impl Incoming {
             client,
             is_trusted,
             request_id,
+            has_trace: found.trace,
         })
     }
 }
@@ -235,22 +254,6 @@ fn path_and_query(method: &Method, uri: &Uri) -> Result<http::uri::PathAndQuery,
         ));
     }
     Ok(path.clone())
-}
-
-fn check_fields(headers: &HeaderMap, version: Version) -> Result<(), Reject> {
-    if version != Version::HTTP_2 {
-        return Ok(());
-    }
-    for value in headers.values() {
-        // RFC 9113 §8.2.1: a value with surrounding blanks is malformed.
-        let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-        if blank(value.as_bytes().first()) || blank(value.as_bytes().last()) {
-            return Err(Reject::BadRequest(
-                "a field value begins or ends with a blank",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Leaves one content length; equal duplicates become one line.

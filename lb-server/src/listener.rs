@@ -16,6 +16,7 @@ use crate::config::{ListenAddress, ListenerConfig, ListenerTls, Protocol, Redire
 use crate::connection::{self, Terms};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
+use crate::headers;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::tls;
 use crate::transport::{Io, Transport};
@@ -253,10 +254,15 @@ pub(crate) async fn serve(
         admission,
     } = accepted;
     let _guards = (admission, drain.guard());
+    // Each phase has a place of its own, so that an idle connection has no room for a handshake.
+    let opening = Box::pin(tokio::time::timeout(
+        listener.terms.timeouts.handshake,
+        open(socket, &listener, &admissions),
+    ));
     let opened = tokio::select! {
         biased;
         () = drain.begun() => return,
-        opened = tokio::time::timeout(listener.terms.timeouts.handshake, open(socket, &listener, &admissions)) => opened,
+        opened = opening => opened,
     };
     let (transport, protocol) = match opened {
         Ok(Ok(opened)) => opened,
@@ -269,19 +275,26 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let arrival = Arrival {
+    let arrival = Arc::new(Arrival {
         peer,
+        forwarded_for: headers::forwarded_for_value(peer),
         is_tls: transport.is_tls(),
         max_fields: listener.terms.http2.max_header_fields as usize,
         redirect_to_https: listener.terms.redirect_to_https,
-    };
+    });
     let terms = Arc::clone(&listener.terms);
     match protocol {
         Protocol::H2 => {
-            connection::serve_http2(transport, pipeline, terms, arrival, drain).await;
+            Box::pin(connection::serve_http2(
+                transport, pipeline, terms, arrival, drain,
+            ))
+            .await;
         }
         Protocol::Http11 => {
-            connection::http1::serve(transport, pipeline, terms, arrival, drain).await;
+            Box::pin(connection::http1::serve(
+                transport, pipeline, terms, arrival, drain,
+            ))
+            .await;
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::dispatch::Dispatch;
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
-use crate::headers::{self, X_REQUEST_ID};
+use crate::headers::{self, Survey, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
 use crate::metrics::ServerCounters;
 use crate::reject::{Reject, RejectAbout, wants_html};
@@ -42,9 +42,11 @@ pub(crate) struct PipelineParts {
 }
 
 /// What the connection knows of a request's way to us.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) peer: std::net::IpAddr,
+    /// The peer as `X-Forwarded-For` names it.
+    pub(crate) forwarded_for: HeaderValue,
     pub(crate) is_tls: bool,
     pub(crate) max_fields: usize,
     pub(crate) redirect_to_https: bool,
@@ -98,17 +100,16 @@ impl Pipeline {
     pub(crate) fn admit(
         self: &Arc<Self>,
         parts: http::request::Parts,
-        arrival: Arrival,
-    ) -> (Exchange, Result<(Incoming, bool), Reject>, bool) {
+        arrival: Arc<Arrival>,
+    ) -> (Exchange, Result<Box<Incoming>, Reject>, bool) {
         let snapshot = self.handle.snapshot();
         let is_html = wants_html(&parts.headers);
         let mut origin = Origin {
-            peer: arrival.peer,
             client: arrival.peer,
             is_trusted: false,
-            is_tls: arrival.is_tls,
             received: parts.version,
             request_id: HeaderValue::from_static(""),
+            arrival: Arc::clone(&arrival),
         };
         let checked = Incoming::try_from(
             parts,
@@ -123,7 +124,9 @@ impl Pipeline {
         );
         let mut route = None;
         let checked = checked.map(|mut incoming| {
-            headers::mend_trace(&mut incoming.headers, || self.entropy.draw());
+            if incoming.has_trace {
+                headers::mend_trace(&mut incoming.headers, || self.entropy.draw());
+            }
             let path = routes::matching_path(incoming.uri.path());
             route = routes::position(
                 &snapshot.routes,
@@ -137,11 +140,12 @@ impl Pipeline {
             if let Some(id) = incoming.request_id.take() {
                 origin.request_id = id;
             }
-            (incoming, arrival.redirect_to_https)
+            Box::new(incoming)
         });
         if origin.request_id.is_empty() {
             origin.request_id = self.new_request_id();
         }
+        headers::never_index(&mut origin.request_id);
         (
             Exchange::new(Arc::clone(self), snapshot, route, origin),
             checked,
@@ -153,17 +157,17 @@ impl Pipeline {
     pub(crate) async fn answer(
         &self,
         exchange: &Exchange,
-        checked: Result<(Incoming, bool), Reject>,
+        checked: Result<Box<Incoming>, Reject>,
         body: Body,
         is_html: bool,
     ) -> Response {
         let method = checked
             .as_ref()
-            .map_or(Method::GET, |(incoming, _)| incoming.method.clone());
+            .map_or(Method::GET, |incoming| incoming.method.clone());
         let result = match checked {
-            Ok((incoming, to_https)) => {
+            Ok(incoming) => {
                 // One exchange's bug is not the end of its siblings on the connection.
-                AssertUnwindSafe(self.handle_request(exchange, incoming, body, to_https))
+                AssertUnwindSafe(self.handle_request(exchange, incoming, body))
                     .catch_unwind()
                     .await
                     .unwrap_or(Err(Reject::HandlerFailed))
@@ -190,11 +194,10 @@ impl Pipeline {
     async fn handle_request(
         &self,
         exchange: &Exchange,
-        incoming: Incoming,
+        incoming: Box<Incoming>,
         body: Body,
-        to_https: bool,
     ) -> Result<Response, Reject> {
-        if to_https {
+        if exchange.redirects_to_https() {
             return Ok(redirect(
                 &format!(
                     "https://{}{}",
@@ -267,7 +270,8 @@ impl Pipeline {
     }
 }
 
-fn request(incoming: Incoming, body: Body) -> Request {
+fn request(incoming: Box<Incoming>, body: Body) -> Request {
+    let incoming = *incoming;
     let mut request = http::Request::new(body);
     *request.method_mut() = incoming.method;
     *request.uri_mut() = incoming.uri;
@@ -330,7 +334,8 @@ fn finish_head(exchange: &Exchange, method: &Method, response: &mut Response) {
             .headers_mut()
             .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    headers::strip_hop_by_hop(response.headers_mut());
+    let found = Survey::of_hop(response.headers());
+    headers::strip_hop_by_hop(response.headers_mut(), found);
     if !response.headers().contains_key(DATE)
         && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(clock::wall()))
     {

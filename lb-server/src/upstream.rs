@@ -60,13 +60,11 @@ pub(crate) enum Event {
 
 /// One request under way on a connection, whatever its protocol. Polling for the response drives
 /// the upload too.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives in one place, inside its exchange's own allocation"
-)]
+///
+/// Boxed, because it moves from hand to hand until its response's body has it.
 pub(crate) enum Attempt {
-    Http1(http1::Exchange<Transport>),
-    Http2(http2::Exchange),
+    Http1(Box<http1::Exchange<Transport>>),
+    Http2(Box<http2::Exchange>),
 }
 
 impl Attempt {

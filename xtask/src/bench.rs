@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::steps::{self, Workspace};
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let mut bench = Workspace::load()?.cargo(&["bench", "-p", "lb-core"]);
+    let mut bench = Workspace::load()?.cargo(&["bench", "-p", "lb-core", "-p", "lb-session"]);
     if !arguments.is_empty() {
         bench.arg("--").args(arguments);
     }

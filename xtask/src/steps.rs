@@ -108,6 +108,8 @@ impl Workspace {
     pub(crate) fn dependencies(&self, name: &str) -> Vec<&str> {
         self.list(name, "dependencies")
             .filter(|dependency| dependency["kind"].is_null())
+            // What is optional is not needed to run: the anchors of a benchmark, say.
+            .filter(|dependency| dependency["optional"] != true)
             .filter_map(|dependency| dependency["name"].as_str())
             .collect()
     }

@@ -18,7 +18,17 @@ const VAGUE_FILES: [&str; 9] = [
 const VAGUE_TYPES: [&str; 6] = ["Context", "Ctx", "Manager", "Shared", "Util", "Common"];
 
 /// What a leaf crate may need to run.
-const LEAF_DEPENDENCIES: [&str; 5] = ["bytes", "foldhash", "http", "parking_lot", "twox-hash"];
+const LEAF_DEPENDENCIES: [&str; 9] = [
+    "bytes",
+    "foldhash",
+    "hmac",
+    "http",
+    "parking_lot",
+    "serde",
+    "serde_json",
+    "sha2",
+    "twox-hash",
+];
 
 /// What a leaf crate never touches, as it would be written in its sources.
 const LEAF_FORBIDS: [&str; 10] = [

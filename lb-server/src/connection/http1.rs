@@ -41,7 +41,7 @@ pub(crate) async fn serve(
     io: Transport,
     pipeline: Arc<Pipeline>,
     terms: Arc<Terms>,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
     drain: Drain,
 ) {
     let activity = Arc::new(Activity {
@@ -54,7 +54,7 @@ pub(crate) async fn serve(
         hyper::service::service_fn(move |request| {
             answer(
                 Arc::clone(&pipeline),
-                arrival,
+                Arc::clone(&arrival),
                 terms.timeouts.stream_idle,
                 Arc::clone(&activity),
                 request,
@@ -111,7 +111,7 @@ pub(crate) async fn serve(
 
 async fn answer(
     pipeline: Arc<Pipeline>,
-    arrival: Arrival,
+    arrival: Arc<Arrival>,
     stream_idle: Duration,
     activity: Arc<Activity>,
     request: http::Request<Incoming>,

@@ -9,6 +9,7 @@ use std::io;
 pub(super) use write::MAX_WAITING_BYTES;
 
 use super::Io;
+use super::buffers::ReadAhead;
 use super::frames::{FrameCounter, FrameCounts, FrameLimits, FrameRole};
 use crate::clock;
 
@@ -16,8 +17,7 @@ pub(super) struct Link {
     io: Box<dyn Io>,
     tls: Option<Box<rustls::Connection>>,
     /// Read from the socket, and neither decrypted nor delivered.
-    left_over: Vec<u8>,
-    left_over_taken: usize,
+    left_over: ReadAhead,
     /// Written by the caller, and not sealed; without TLS, not on the socket.
     gathered: Vec<u8>,
     gathered_sent: usize,
@@ -42,8 +42,7 @@ impl Link {
         Self {
             io,
             tls,
-            left_over: Vec::new(),
-            left_over_taken: 0,
+            left_over: ReadAhead::default(),
             gathered: Vec::new(),
             gathered_sent: 0,
             sealed_bytes: 0,
@@ -78,7 +77,7 @@ impl Link {
 
     #[cfg(test)]
     pub(super) fn holds_no_buffers(&self) -> bool {
-        self.gathered.capacity() == 0 && self.left_over.capacity() == 0
+        self.gathered.capacity() == 0 && !self.left_over.holds_memory()
     }
 
     pub(super) fn frames(&self) -> FrameCounts {

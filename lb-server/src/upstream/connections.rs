@@ -117,9 +117,13 @@ impl Upstreams {
         if let Some(checkout) = backend.take_open() {
             return Ok(checkout);
         }
-        tokio::time::timeout(target.timeouts.connect, backend.open(&self.connector))
-            .await
-            .unwrap_or(Err(ConnectError::Timeout))
+        // Apart, so that not every exchange has room for a connection's beginning.
+        Box::pin(tokio::time::timeout(
+            target.timeouts.connect,
+            backend.open(&self.connector),
+        ))
+        .await
+        .unwrap_or(Err(ConnectError::Timeout))
     }
 
     /// Takes back a connection that can serve another request.

@@ -35,14 +35,15 @@ impl Link {
             }
             let mut scratch = buffers::take_scratch();
             let read = self.poll_socket(cx, &mut scratch);
+            let mut kept = 0..0;
             if let Poll::Ready(Ok(count @ 1..)) = read {
                 let mut source = &scratch[..count];
                 while !source.is_empty() && self.is_handshaking() && self.tls_error.is_none() {
                     self.feed(&mut source);
                 }
-                self.left_over.extend_from_slice(source);
+                kept = count - source.len()..count;
             }
-            buffers::return_scratch(scratch);
+            self.left_over.keep(scratch, kept.start, kept.end);
             if ready!(read)? == 0 {
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
@@ -83,20 +84,25 @@ impl Link {
             return Poll::Ready(Ok(()));
         }
         if self.left_over.is_empty() {
+            if !self.is_deferred() {
+                // Unlike `h2` an HTTP/1.1 reader asks for as much as is worth a read.
+                return self.poll_socket_into(cx, buf).map_ok(|_| ());
+            }
             let mut scratch = buffers::take_scratch();
             let read = self.poll_socket(cx, &mut scratch);
+            let mut kept = 0..0;
             if let Poll::Ready(Ok(count)) = read {
-                let (now, later) = scratch[..count].split_at(count.min(buf.remaining()));
-                buf.put_slice(now);
-                self.keep(later);
+                let now = count.min(buf.remaining());
+                buf.put_slice(&scratch[..now]);
+                kept = now..count;
             }
-            buffers::return_scratch(scratch);
+            self.left_over.keep(scratch, kept.start, kept.end);
             return read.map_ok(|_| ());
         }
-        let rest = &self.left_over[self.left_over_taken..];
+        let rest = self.left_over.bytes();
         let part = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..part]);
-        self.take_left_over(part);
+        self.left_over.take(part);
         Poll::Ready(Ok(()))
     }
 
@@ -137,21 +143,24 @@ impl Link {
             }
             let mut scratch = buffers::take_scratch();
             let read = self.poll_socket(cx, &mut scratch);
+            let mut kept = 0..0;
             if let Poll::Ready(Ok(count)) = read {
-                self.receive(&scratch[..count], buf);
+                kept = self.receive(&scratch[..count], buf)..count;
             }
-            buffers::return_scratch(scratch);
+            self.left_over.keep(scratch, kept.start, kept.end);
             ready!(read)?;
             self.answer(cx);
         }
     }
 
-    /// Decrypts as much of what the socket gave as the caller has room for, and keeps the rest.
-    fn receive(&mut self, mut source: &[u8], buf: &mut ReadBuf<'_>) {
+    /// Decrypts as much of what the socket gave as the caller has room for, and tells how much
+    /// that was.
+    fn receive(&mut self, mut source: &[u8], buf: &mut ReadBuf<'_>) -> usize {
+        let count = source.len();
         if source.is_empty() {
             // This is how rustls learns of the end.
             self.feed(&mut source);
-            return;
+            return 0;
         }
         while !source.is_empty() && self.tls_error.is_none() {
             self.feed(&mut source);
@@ -159,17 +168,25 @@ impl Link {
                 break;
             }
         }
-        self.keep(source);
+        count - source.len()
     }
 
     /// Reads the socket once; 0 is its end.
     fn poll_socket(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_socket_into(cx, &mut ReadBuf::new(scratch))
+    }
+
+    fn poll_socket_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
         if self.is_read_closed {
             return Poll::Ready(Ok(0));
         }
-        let mut buf = ReadBuf::new(scratch);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-        let count = buf.filled().len();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let count = buf.filled().len() - before;
         self.is_read_closed = count == 0;
         if count > 0 {
             self.counts.bytes_in += count as u64;
@@ -199,12 +216,12 @@ impl Link {
 
     fn feed_left_over(&mut self) {
         let left_over = std::mem::take(&mut self.left_over);
-        let mut source = &left_over[self.left_over_taken..];
+        let mut source = left_over.bytes();
         let before = source.len();
         self.feed(&mut source);
         let taken = before - source.len();
         self.left_over = left_over;
-        self.take_left_over(taken);
+        self.left_over.take(taken);
     }
 
     /// Moves decrypted bytes to the caller.
@@ -237,24 +254,6 @@ impl Link {
         if wants_write && (!self.is_deferred() || self.tls_error.is_some()) {
             // A socket that fails or is full says so to the next write as well.
             let _retried = self.poll_drain(cx);
-        }
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        if self.left_over.capacity() == 0 {
-            self.left_over = buffers::take();
-        }
-        self.left_over.extend_from_slice(bytes);
-    }
-
-    fn take_left_over(&mut self, count: usize) {
-        self.left_over_taken += count;
-        if self.left_over_taken == self.left_over.len() {
-            self.left_over_taken = 0;
-            buffers::give_back(&mut self.left_over);
         }
     }
 }

@@ -131,10 +131,11 @@ fn write_field(
 
 fn write_value(out: &mut Vec<u8>, value: &HeaderValue) -> Result<(), &'static str> {
     let value = value.as_bytes();
-    if value
-        .iter()
-        .any(|&byte| byte.is_ascii_control() && byte != b'\t')
-    {
+    // Without a way out of the loop it takes many bytes at a time.
+    let is_clean = value.iter().fold(true, |clean, &byte| {
+        clean & ((byte >= b' ') & (byte != 0x7f) | (byte == b'\t'))
+    });
+    if !is_clean {
         return Err("the value of a field is not allowed");
     }
     out.extend_from_slice(value);
@@ -176,5 +177,22 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
 }
 
 fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN_BYTES[usize::from(byte)]
 }
+
+/// RFC 9110 §5.6.2.
+const TOKEN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 
@@ -42,10 +42,7 @@ impl Lines {
         max_bytes: usize,
         max_lines: usize,
     ) -> Result<Option<Bytes>, Http1Error> {
-        while let Some(offset) = buffer[self.scanned..]
-            .iter()
-            .position(|&byte| byte == b'\n')
-        {
+        while let Some(offset) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
             let line_feed = self.scanned + offset;
             if line_feed == self.line_start || buffer[line_feed - 1] != b'\r' {
                 return Err(Http1Error::BadResponse("a line ends without a cr"));
@@ -57,7 +54,11 @@ impl Lines {
             }
             if is_empty {
                 *self = Self::default();
-                return Ok(Some(buffer.split_to(end).freeze()));
+                // HPACK's table keeps values beyond the exchange; in a part of the buffer each would
+                // hold all of it.
+                let head = Bytes::copy_from_slice(&buffer[..end]);
+                buffer.advance(end);
+                return Ok(Some(head));
             }
             self.lines += 1;
             if self.lines > max_lines {
