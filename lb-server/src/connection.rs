@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,9 +17,13 @@ use crate::drain::Drain;
 use crate::exchange;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::transport::{Flusher, FrameLimits, FrameRole, Transport};
+use crate::turn::Turn;
+use crate::window::StreamWindow;
 
 pub(crate) mod http1;
 
+/// Times that frames and exchanges take turns in one poll before the task is scheduled anew.
+const ROUNDS_PER_POLL: usize = 4;
 /// Streams accepted in one poll before the running ones get their turn.
 const ACCEPTS_PER_POLL: usize = 32;
 /// Resets that the `h2` crate may have to send before it gives the connection up.
@@ -65,6 +69,12 @@ pub(crate) async fn serve_http2(
         timer: Box::pin(tokio::time::sleep_until(deadline.into())),
         draining: Box::pin(drain.begun()),
         is_draining: false,
+        window: StreamWindow::new(
+            terms.http2.stream_window,
+            terms.http2.connection_window,
+            terms.http2.max_concurrent_streams,
+        ),
+        turn: Turn::new(),
         closing_deadline: None,
         terms,
     };
@@ -120,6 +130,8 @@ struct Served {
     timer: Pin<Box<tokio::time::Sleep>>,
     draining: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
     is_draining: bool,
+    window: StreamWindow,
+    turn: Arc<Turn>,
     /// Set when the connection was given up: when it ends though our last frames were not read.
     closing_deadline: Option<Instant>,
 }
@@ -133,8 +145,8 @@ impl Served {
             // GOAWAY with the highest id, a round trip, then the real one (RFC 9113 §6.8).
             self.connection.graceful_shutdown();
         }
-        let ended = self.poll_frames(cx);
-        self.poll_exchanges(cx);
+        let ended = self.poll_streams(cx);
+        self.adjust_window();
         match self.closing_deadline {
             None => self.check_limits(cx),
             Some(_) if self.timer.as_mut().poll(cx).is_ready() => return Poll::Ready(()),
@@ -149,6 +161,34 @@ impl Served {
     }
 
     /// Whether the connection has ended.
+    fn poll_streams(&mut self, cx: &mut Context<'_>) -> bool {
+        let turn = Arc::clone(&self.turn);
+        let waker = Waker::from(Arc::clone(&turn));
+        turn.begin(cx.waker());
+        let mut ended = false;
+        for _round in 0..ROUNDS_PER_POLL {
+            ended = self.poll_frames(&mut Context::from_waker(&waker));
+            self.poll_exchanges(cx);
+            // What the exchanges handed over becomes frames before they are flushed.
+            if ended || !turn.take_woken() {
+                break;
+            }
+        }
+        turn.end();
+        ended
+    }
+
+    /// Lets few large uploads run ahead further.
+    fn adjust_window(&mut self) {
+        let received = self.flusher.frames().bytes_in;
+        if let Some(window) = self.window.wanted(received, self.exchanges.len())
+            // Refused while the last change is not acknowledged; then later.
+            && self.connection.set_initial_window_size(window).is_ok()
+        {
+            self.window.announced(window, received);
+        }
+    }
+
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> bool {
         let max = self.terms.http2.max_concurrent_streams as usize;
         for _turn in 0..ACCEPTS_PER_POLL {
