@@ -71,9 +71,10 @@ fn uploads_64_mib_to_backends_of_both_protocols() {
 #[test]
 fn streams_that_do_not_read_leave_a_sibling_alone() {
     let backend = Backend::node("a", 0);
-    // One thread, so that there is one connection to the backend for all of them to share.
+    // One thread, so that there is one connection to the backend for all of them to share; a probe
+    // would be another.
     let proxy = Proxy::start(&format!(
-        "[server]\nthreads = 1\n[pools.default]\nbackends = [\"{}\"]\n{}",
+        "[server]\nthreads = 1\n[pools.default]\nhealth_check = \"off\"\nbackends = [\"{}\"]\n{}",
         backend.url(),
         route("/*", "default"),
     ));

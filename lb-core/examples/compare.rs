@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use lb_core::{
-    Algorithm, Backend, Outcome, Pick, PickHint, Picked, Pool, PoolParameters, Weight, hash,
+    Algorithm, Backend, Cause, Outcome, Pick, PickHint, Picked, Pool, PoolParameters, Weight, hash,
 };
 
 const REQUESTS: u64 = 12_000;
@@ -111,7 +111,7 @@ fn play(parameters: PoolParameters) -> Result<Tally, Box<dyn Error>> {
 fn answer(picked: &Picked, random: u64, at: Duration) -> (Duration, Outcome) {
     if picked.id().as_str() == "c" && (20..40).contains(&at.as_secs()) {
         let latency = Duration::from_millis(1);
-        return (latency, Outcome::Failure { latency });
+        return (latency, Outcome::failure(latency, Cause::Timeout));
     }
     let jitter = Duration::from_micros(random % 4_000);
     let slower = if picked.id().as_str() == "slow" {

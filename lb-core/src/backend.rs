@@ -6,11 +6,16 @@ use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
+mod care;
 mod latency;
+mod outcome;
 mod state;
 
-pub use latency::{LatencyParameters, Outcome};
+pub(crate) use care::{BREAKER, Care, RATE, Record, STREAKS, Told};
+pub use latency::LatencyParameters;
 pub(crate) use latency::{LatencyRule, Tick};
+pub use outcome::{Cause, Outcome};
+pub(crate) use state::{BREAKER_OPEN, EJECTED, FULL, HALF_OPEN, UNHEALTHY};
 pub use state::{BackendState, Exclusion};
 
 /// The identity of a backend: a name or URL that stays the same while its parameters change.

@@ -1,23 +1,32 @@
 //! A pool: the backends that a route leads to, and the strategy that picks among them.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::backend::{Backend, BackendId, BackendState, Weight};
 use crate::strategy::{Algorithm, PickHint};
+use crate::watch::Watch;
 
 mod change;
 mod explain;
 mod parameters;
 mod picked;
+mod policy;
+mod reconcile;
+mod status;
 mod tier;
+mod upkeep;
 
-pub use change::{BackendStatus, Changes, PoolError};
+pub use change::{Changes, PoolError};
 pub use explain::{Candidate, Explanation, Verdict};
 pub use parameters::PoolParameters;
 pub use picked::{Pick, Picked};
+pub use policy::PoolPolicy;
+pub use status::BackendStatus;
+pub use upkeep::PoolStatus;
 
 use change::Draft;
 use tier::{Published, Tier};
@@ -58,6 +67,7 @@ pub struct Pool {
     /// Held during a change, so that there is one at a time. Taken before `published`.
     draft: Mutex<Draft>,
     published: RwLock<Published>,
+    watch: Arc<Watch>,
 }
 
 impl Pool {
@@ -71,16 +81,33 @@ impl Pool {
         backends: Vec<Backend>,
         now: Instant,
     ) -> Result<Self, PoolError> {
+        Self::with_policy(parameters, PoolPolicy::default(), backends, now)
+    }
+
+    /// As [`Pool::new`], with a policy that keeps the pool up.
+    ///
+    /// # Errors
+    /// As [`Pool::new`].
+    pub fn with_policy(
+        parameters: PoolParameters,
+        policy: PoolPolicy,
+        backends: Vec<Backend>,
+        now: Instant,
+    ) -> Result<Self, PoolError> {
         parameters.check()?;
-        let mut draft = Draft::default();
-        draft.replace(backends, &parameters.latency, now, now)?;
+        let watch = Arc::new(Watch::new());
+        let mut draft = Draft::new(Arc::clone(&watch), now);
+        draft.replace(backends, &parameters.latency, now)?;
         draft.parameters = parameters;
         let published = Published::of(&draft, None);
-        Ok(Self {
+        let pool = Self {
             epoch: now,
             draft: Mutex::new(draft),
             published: RwLock::new(published),
-        })
+            watch,
+        };
+        pool.set_policy(policy, now);
+        Ok(pool)
     }
 
     /// Picks a backend for a request and counts the request in.
@@ -90,25 +117,59 @@ impl Pool {
     #[inline]
     pub fn pick(&self, hint: &PickHint<'_>, now: Instant) -> Pick {
         let published = self.published.read();
-        if let Some(affinity) = hint.affinity
-            && let Some(picked) = published.pick_by_affinity(affinity, hint, now)
-        {
-            return Pick::Picked(picked);
+        // Not before the lock: what is read here is not waited for, but all that is read before the lock is.
+        if !self.watch.is_quiet() {
+            drop(published);
+            return self.pick_watched(hint, now);
         }
-        for tier in &published.tiers {
-            if let Some(picked) = tier.pick(hint, now) {
-                return Pick::Picked(picked);
-            }
-            if tier.is_any_only_full(hint) {
-                return Pick::AllFull;
+        match published.pick(hint, now) {
+            Some(picked) => Pick::Picked(picked),
+            None => published.refuse(hint),
+        }
+    }
+
+    /// Out of line, since mostly there is nothing to heed.
+    #[inline(never)]
+    fn pick_watched(&self, hint: &PickHint<'_>, now: Instant) -> Pick {
+        self.catch_up(now);
+        let published = self.published.read();
+        let Some(counted) = self.watch.enter() else {
+            return published.refuse(hint);
+        };
+        match published.pick(hint, now) {
+            Some(picked) => Pick::Picked(picked.counted_in_pool(counted)),
+            None => {
+                if counted {
+                    self.watch.leave();
+                }
+                published.refuse(hint)
             }
         }
-        Pick::NoneEligible
+    }
+
+    /// Whether there is an eligible backend that this request was not sent to before, full or not.
+    ///
+    /// # Complexity
+    /// O(n × tried).
+    pub fn has_untried(&self, tried: &[BackendId], now: Instant) -> bool {
+        self.catch_up(now);
+        let hint = PickHint::new(0).tried(tried);
+        let published = self.published.read();
+        published
+            .tiers
+            .iter()
+            .any(|tier| tier.is_any_only_full(&hint))
     }
 
     /// Tells what [`Pool::pick`] would do now and why: the same scores, draws and tables, and nothing is counted.
     pub fn explain(&self, hint: &PickHint<'_>, now: Instant) -> Explanation {
-        self.published.read().explain(hint, now)
+        self.catch_up(now);
+        let mut explanation = self.published.read().explain(hint, now);
+        explanation.is_pool_full = self.watch.is_full();
+        if explanation.is_pool_full && explanation.verdict != Verdict::NoneEligible {
+            explanation.verdict = Verdict::AllFull;
+        }
+        explanation
     }
 
     /// The algorithm in force.
@@ -123,6 +184,7 @@ impl Pool {
 
     /// All backends with their parameters and state, in the order in which they were given.
     pub fn backends(&self, now: Instant) -> Vec<BackendStatus> {
+        self.catch_up(now);
         self.draft.lock().status(now)
     }
 
@@ -139,10 +201,12 @@ impl Pool {
     ) -> Result<Changes, PoolError> {
         parameters.check()?;
         let mut draft = self.draft.lock();
-        let mut changes = draft.replace(backends, &parameters.latency, self.epoch, now)?;
+        let mut changes = draft.replace(backends, &parameters.latency, now)?;
         changes.parameters = draft.parameters != parameters;
         draft.parameters = parameters;
         if !changes.is_empty() {
+            draft.apply_policy(&self.watch, now);
+            draft.reconcile(&self.watch, self.epoch, now);
             self.publish(&draft);
         }
         Ok(changes)
@@ -154,7 +218,9 @@ impl Pool {
     /// Fails if there is one with this identity, or if there are 65,535 already.
     pub fn add(&self, backend: Backend, now: Instant) -> Result<(), PoolError> {
         let mut draft = self.draft.lock();
-        draft.add(backend, self.epoch, now)?;
+        draft.add(backend, now)?;
+        draft.apply_policy(&self.watch, now);
+        draft.reconcile(&self.watch, self.epoch, now);
         self.publish(&draft);
         Ok(())
     }
@@ -196,7 +262,7 @@ impl Pool {
             return false;
         };
         if changed {
-            self.publish(&draft);
+            self.publish_change(&draft);
         }
         true
     }
@@ -207,7 +273,7 @@ impl Pool {
             return false;
         };
         if changed {
-            self.publish(&draft);
+            self.publish_change(&draft);
         }
         true
     }
@@ -217,9 +283,17 @@ impl Pool {
         let mut draft = self.draft.lock();
         let changed = change(&mut draft);
         if changed {
-            self.publish(&draft);
+            self.publish_change(&draft);
         }
         changed
+    }
+
+    /// As the operator's changes do not tell the time, what follows from them is found by the next pick.
+    fn publish_change(&self, draft: &Draft) {
+        self.publish(draft);
+        if !draft.policy.is_off() {
+            self.watch.is_due_now();
+        }
     }
 
     /// Builds beside the picks, under a shared lock like theirs, and is exclusive only for the swap.
@@ -227,6 +301,18 @@ impl Pool {
         let new = Published::of(draft, Some(&self.published.read()));
         let old = std::mem::replace(&mut *self.published.write(), new);
         drop(old);
+    }
+}
+
+impl Published {
+    /// Why nobody was picked.
+    #[cold]
+    fn refuse(&self, hint: &PickHint<'_>) -> Pick {
+        if self.tiers.iter().any(|tier| tier.is_any_only_full(hint)) {
+            Pick::AllFull
+        } else {
+            Pick::NoneEligible
+        }
     }
 }
 

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::backend::{Backend, BackendId, BackendState, Exclusion, LatencyParameters, LatencyRule};
+use crate::backend::{
+    Backend, BackendId, BackendState, Exclusion, FULL, LatencyParameters, LatencyRule,
+};
+use crate::breaker::Trial;
 use crate::draw::WeightedDraw;
 use crate::strategy::PickHint;
+use crate::watch::Watch;
 
 /// The backends of equal rank in a pool, in the order given, as a [`Strategy`](crate::Strategy) sees them.
 ///
@@ -23,22 +27,38 @@ pub struct Roster {
     eligible_weight: u64,
     in_flight: Option<Arc<AtomicU64>>,
     pub(crate) latency: LatencyRule,
+    /// How many trial requests a half-open breaker lets pass.
+    trial_slots: u32,
+    /// Whether a member gets less than its share, so that weights are parts of a hundredth.
+    is_ramping: bool,
 }
 
 /// One backend of a roster: its parameters and its state.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) weight: u32,
-    /// How many requests it may have in flight: none while it is not eligible, `u32::MAX` if there is no limit. Known
-    /// here, so that a pick need not touch the state of a backend that it only passes or that has no limit.
+    /// How many requests it may have in flight: none while it is not eligible, `u32::MAX` if there is no limit, and with
+    /// [`TRIAL`] added while its breaker is half-open. Known here, so that a pick need not touch the state of a backend
+    /// that it only passes or that has no limit.
     limit: u32,
     pub(crate) state: Arc<BackendState>,
 }
 
+/// Marks the limit of a backend that takes trial requests only. With it no limit is `u32::MAX`.
+const TRIAL: u32 = 1 << 31;
+
 impl Member {
     pub(crate) fn new(backend: &Backend, state: Arc<BackendState>) -> Self {
-        let limit = if state.is_eligible() {
-            backend.max_connections.map_or(u32::MAX, NonZeroU32::get)
+        let limit = backend.max_connections.map_or(u32::MAX, NonZeroU32::get);
+        let limit = if state.is_half_open() {
+            TRIAL | limit.min(TRIAL - 2)
+        } else if state.is_eligible() {
+            // Nobody has so many in flight that the difference is felt.
+            if limit == u32::MAX {
+                limit
+            } else {
+                limit.min(TRIAL - 1)
+            }
         } else {
             0
         };
@@ -48,25 +68,54 @@ impl Member {
             state,
         }
     }
+
+    #[inline]
+    fn has_room(&self, trial_slots: u32) -> bool {
+        if self.limit & TRIAL == 0 {
+            self.state.in_flight() < self.limit
+        } else {
+            self.has_trial(trial_slots)
+        }
+    }
+
+    #[cold]
+    fn has_trial(&self, trial_slots: u32) -> bool {
+        let care = self.state.care();
+        self.state.in_flight() < self.limit & !TRIAL
+            && care.is_some_and(|care| care.breaker.has_trial(trial_slots))
+    }
+
+    #[cold]
+    fn acquire_trial(&self, limit: u32, trial_slots: u32) -> Option<Trial> {
+        let breaker = &self.state.care()?.breaker;
+        let trial = breaker.take_trial(trial_slots)?;
+        if self.state.acquire((self.limit & !TRIAL).min(limit)) {
+            Some(trial)
+        } else {
+            breaker.trial_cancelled(trial);
+            None
+        }
+    }
 }
 
 impl Roster {
     /// Makes a roster of fresh backends, to use or measure a strategy without a pool. Backups count as any other.
     pub fn new(backends: &[Backend], now: Instant) -> Self {
         let latency = LatencyParameters::default();
+        let watch = Arc::new(Watch::new());
         let member = |backend: &Backend| {
-            Member::new(
-                backend,
-                Arc::new(BackendState::new(backend.id.clone(), &latency, now, now)),
-            )
+            let watch = Arc::clone(&watch);
+            let state = BackendState::new(backend.id.clone(), &latency, watch, now, now);
+            Member::new(backend, Arc::new(state))
         };
-        Self::of(backends.iter().map(member).collect(), &latency, None)
+        Self::of(backends.iter().map(member).collect(), &latency, None, 0)
     }
 
     pub(crate) fn of(
         members: Vec<Member>,
         latency: &LatencyParameters,
         in_flight: Option<Arc<AtomicU64>>,
+        trial_slots: u32,
     ) -> Self {
         let eligible: Vec<u32> = (0..)
             .zip(&members)
@@ -84,7 +133,41 @@ impl Roster {
             eligible,
             in_flight,
             latency: LatencyRule::of(latency),
+            trial_slots,
+            is_ramping: false,
         }
+    }
+
+    /// Gives the members that are warmed up their part of their weight; all weights become finer for it, as far as a
+    /// weight can be.
+    pub(crate) fn ramp(members: &mut [Member]) -> bool {
+        let is_ramping = members
+            .iter()
+            .any(|member| member.limit > 0 && member.state.percent() < FULL);
+        if is_ramping {
+            let most = members
+                .iter()
+                .map(|member| member.weight)
+                .max()
+                .unwrap_or(1);
+            let scale = (u32::from(u16::MAX) / most).clamp(1, u32::from(FULL));
+            for member in members {
+                let percent = u32::from(member.state.percent());
+                member.weight = (member.weight * scale * percent / u32::from(FULL)).max(1);
+            }
+        }
+        is_ramping
+    }
+
+    pub(crate) fn ramping(mut self, is_ramping: bool) -> Self {
+        self.is_ramping = is_ramping;
+        self
+    }
+
+    /// Whether weights are what they are because a backend is warmed up.
+    #[inline]
+    pub(crate) fn is_ramping(&self) -> bool {
+        self.is_ramping
     }
 
     /// How many backends there are, eligible or not.
@@ -105,7 +188,7 @@ impl Roster {
         self.members[index].state.id()
     }
 
-    /// The weight at a position.
+    /// The weight at a position, in relation to the others': while a backend is warmed up, all are finer.
     ///
     /// # Panics
     /// If `index` is not below [`Roster::len`].
@@ -132,7 +215,7 @@ impl Roster {
     #[inline]
     pub fn is_usable(&self, index: usize, hint: &PickHint<'_>) -> bool {
         let member = &self.members[index];
-        (member.limit == u32::MAX || member.state.in_flight() < member.limit)
+        (member.limit == u32::MAX || member.has_room(self.trial_slots))
             && (hint.tried.is_empty() || !hint.tried.contains(member.state.id()))
     }
 
@@ -144,8 +227,10 @@ impl Roster {
             Some(member.state.exclusion().unwrap_or(Exclusion::Disabled))
         } else if hint.tried.contains(member.state.id()) {
             Some(Exclusion::Tried)
-        } else if member.state.in_flight() >= member.limit {
+        } else if member.state.in_flight() >= member.limit & !TRIAL && member.limit != u32::MAX {
             Some(Exclusion::Full)
+        } else if member.limit != u32::MAX && !member.has_room(self.trial_slots) {
+            Some(Exclusion::TrialsTaken)
         } else {
             None
         }
@@ -153,15 +238,24 @@ impl Roster {
 
     /// Counts a request in at a position, unless the backend has `limit` or its own maximum in flight.
     #[inline]
-    pub(crate) fn acquire(&self, index: usize, limit: u32) -> Option<&Arc<BackendState>> {
+    pub(crate) fn acquire(
+        &self,
+        index: usize,
+        limit: u32,
+    ) -> Option<(&Arc<BackendState>, Option<Trial>)> {
         let member = &self.members[index];
-        if !member.state.acquire(member.limit.min(limit)) {
-            return None;
-        }
+        let trial = if member.limit == u32::MAX || member.limit & TRIAL == 0 {
+            if !member.state.acquire(member.limit.min(limit)) {
+                return None;
+            }
+            None
+        } else {
+            Some(member.acquire_trial(limit, self.trial_slots)?)
+        };
         if let Some(in_flight) = &self.in_flight {
             in_flight.fetch_add(1, Ordering::Relaxed);
         }
-        Some(&member.state)
+        Some((&member.state, trial))
     }
 
     pub(crate) fn members(&self) -> &[Member] {

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lb_core::{
-    Algorithm, Backend, BackendId, Outcome, Pick, PickHint, Picked, Pool, PoolParameters, Weight,
-    hash,
+    Algorithm, Backend, BackendId, BackendStatus, BreakerPolicy, Cause, Outcome, Pick, PickHint,
+    Picked, Pool, PoolParameters, PoolPolicy, SlowStart, Weight, hash,
 };
 
 const THREADS: u64 = 4;
@@ -191,5 +191,85 @@ fn backends_come_and_go_while_picks_go_on() {
                 .all(|status| status.in_flight == 0),
             "{algorithm}"
         );
+    }
+}
+
+/// With everything watched and backends that fail, in all threads at once: the limit of the pool holds, so does the share
+/// that may be ejected, and nothing is lost at the end.
+#[test]
+fn failing_backends_are_taken_out_while_picks_go_on() {
+    let start = now();
+    for algorithm in Algorithm::ALL {
+        let policy = PoolPolicy::recommended()
+            .breaker(BreakerPolicy::default().open_for(Duration::from_millis(20)))
+            .slow_start(SlowStart::default())
+            .max_in_flight(NonZeroU32::new(6));
+        let backends = (0..6).map(|index| Backend::new(format!("b{index}")));
+        let pool = Pool::with_policy(
+            PoolParameters::new(algorithm),
+            policy,
+            backends.collect(),
+            start,
+        );
+        let pool = pool.unwrap();
+        let in_flight = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (pool, in_flight) = (&pool, &in_flight);
+                scope.spawn(move || {
+                    for n in 0..PICKS {
+                        let at = start + Duration::from_micros(n * 50);
+                        let hint = PickHint::new(random(thread, n)).key(random(thread, n));
+                        let Pick::Picked(mut picked) = pool.pick(&hint, at) else {
+                            continue;
+                        };
+                        assert!(in_flight.fetch_add(1, Ordering::SeqCst) < 6);
+                        let fails =
+                            picked.id().as_str() < "b4" && !random(n, thread).is_multiple_of(4);
+                        let latency = Duration::from_micros(n % 700);
+                        let outcome = if fails {
+                            Outcome::failure(latency, Cause::Reset)
+                        } else {
+                            Outcome::success(latency)
+                        };
+                        // Counted out here first, so that the count here is never above the pool's.
+                        match n % 3 {
+                            0 => picked.answered(outcome, at),
+                            1 => picked.answered(Outcome::success(latency), at),
+                            _ => {}
+                        }
+                        in_flight.fetch_sub(1, Ordering::SeqCst);
+                        if n % 3 != 2 {
+                            picked.finish(outcome, at);
+                        }
+                    }
+                });
+            }
+            for n in 0..200_u32 {
+                let at = start + Duration::from_millis(1) * n;
+                let status = pool.backends(at);
+                assert!(
+                    status
+                        .iter()
+                        .filter(|status| status.ejected.is_some())
+                        .count()
+                        <= 3
+                );
+                pool.take_changes(at);
+            }
+        });
+        let end = start + Duration::from_secs(600);
+        assert_eq!(pool.status(end).in_flight, 0);
+        let status = pool.backends(end);
+        assert!(
+            status
+                .iter()
+                .all(|status| status.in_flight == 0 && status.exclusion.is_none()),
+            "{status:?}"
+        );
+        let taken_out = |status: &BackendStatus| status.ejections + status.breaker_opens > 0;
+        // By its latency a backend that fails is hardly picked at all.
+        let is_avoided = algorithm == Algorithm::LeastResponseTime;
+        assert!(is_avoided || status.iter().any(taken_out), "{algorithm}");
     }
 }

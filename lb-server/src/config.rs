@@ -18,6 +18,7 @@ mod program;
 mod read;
 mod setters;
 mod starter;
+mod status_range;
 mod substitute;
 mod suggest;
 mod tree;

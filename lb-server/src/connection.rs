@@ -1,6 +1,7 @@
 //! One connection from a client: the frames, the streams in it, and its end.
 
 use std::future::{Future, poll_fn};
+use std::num::NonZeroU32;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -21,6 +22,9 @@ use crate::turn::Turn;
 use crate::window::StreamWindow;
 
 pub(crate) mod http1;
+mod wear;
+
+pub(crate) use wear::Wear;
 
 /// Times that frames and exchanges take turns in one poll before the task is scheduled anew.
 const ROUNDS_PER_POLL: usize = 4;
@@ -35,6 +39,7 @@ pub(crate) struct Terms {
     pub(crate) http2: Http2Config,
     pub(crate) timeouts: ListenerTimeouts,
     pub(crate) redirect_to_https: bool,
+    pub(crate) wear: Wear,
 }
 
 /// How long a connection that was given up may take to read our last frames.
@@ -58,6 +63,7 @@ pub(crate) async fn serve_http2(
     else {
         return;
     };
+    let served_by = Arc::clone(&pipeline);
     let mut served = Served {
         connection,
         flusher,
@@ -76,6 +82,8 @@ pub(crate) async fn serve_http2(
         ),
         turn: Turn::new(),
         closing_deadline: None,
+        requests_left: terms.wear.max_requests.map(NonZeroU32::get),
+        retire_at: terms.wear.retire_at(|| served_by.draw()),
         terms,
     };
     tokio::select! {
@@ -132,6 +140,10 @@ struct Served {
     is_draining: bool,
     window: StreamWindow,
     turn: Arc<Turn>,
+    /// Requests until the connection is retired; `None` is no limit.
+    requests_left: Option<u32>,
+    /// When it is retired for its age.
+    retire_at: Option<Instant>,
     /// Set when the connection was given up: when it ends though our last frames were not read.
     closing_deadline: Option<Instant>,
 }
@@ -141,9 +153,7 @@ impl Served {
     /// one write.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {
-            self.is_draining = true;
-            // GOAWAY with the highest id, a round trip, then the real one (RFC 9113 §6.8).
-            self.connection.graceful_shutdown();
+            self.retire();
         }
         let ended = self.poll_streams(cx);
         self.adjust_window();
@@ -209,6 +219,7 @@ impl Served {
                         respond,
                     );
                     self.exchanges.push(Box::pin(exchange));
+                    self.wear_off();
                 }
             }
         }
@@ -221,6 +232,25 @@ impl Served {
         while let Poll::Ready(Some(())) = Pin::new(&mut self.exchanges).poll_next(cx) {}
         if before > 0 && self.exchanges.is_empty() {
             self.idle_since = clock::now();
+        }
+    }
+
+    /// Takes nothing new, and ends with its last exchange.
+    fn retire(&mut self) {
+        if !std::mem::replace(&mut self.is_draining, true) {
+            self.retire_at = None;
+            // GOAWAY with the highest id, a round trip, then the real one (RFC 9113 §6.8).
+            self.connection.graceful_shutdown();
+        }
+    }
+
+    /// Counts a request against the connection's life.
+    fn wear_off(&mut self) {
+        if let Some(left) = &mut self.requests_left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.retire();
+            }
         }
     }
 
@@ -250,14 +280,24 @@ impl Served {
                 Reason::NO_ERROR,
             ),
         ];
-        let Some((deadline, reason)) = deadlines
+        let first = deadlines
             .into_iter()
             .filter_map(|(deadline, reason)| Some((deadline?, reason)))
-            .min_by_key(|(deadline, _)| *deadline)
+            .min_by_key(|(deadline, _)| *deadline);
+        let retire_at = self.retire_at;
+        let Some(deadline) = [first.map(|(deadline, _)| deadline), retire_at]
+            .into_iter()
+            .flatten()
+            .min()
         else {
             return;
         };
         if clock::now() >= deadline {
+            if Some(deadline) == retire_at {
+                self.retire();
+                return cx.waker().wake_by_ref();
+            }
+            let reason = first.map_or(Reason::NO_ERROR, |(_, reason)| reason);
             return self.close(reason, cx);
         }
         let deadline = tokio::time::Instant::from_std(deadline);

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -84,6 +85,17 @@ struct Inner {
     route: Option<usize>,
     origin: Origin,
     interim: Mutex<VecDeque<http::Response<()>>>,
+    /// Bytes taken of the process's budget.
+    held_bytes: AtomicU64,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let held = *self.held_bytes.get_mut();
+        if held > 0 {
+            self.pipeline.memory().give_back(held);
+        }
+    }
 }
 
 /// Where a request comes from.
@@ -130,6 +142,7 @@ impl Exchange {
                 route,
                 origin,
                 interim: Mutex::default(),
+                held_bytes: AtomicU64::new(0),
             }),
         }
     }
@@ -231,6 +244,15 @@ impl Exchange {
                 .route()
                 .map_or(&NO_CHANGES, |route| &route.request_headers),
         }
+    }
+
+    /// Takes bytes of the process's budget until the exchange's end; tells whether there were any.
+    pub(crate) fn hold(&self, bytes: u64) -> bool {
+        let fits = self.inner.pipeline.memory().take(bytes);
+        if fits {
+            self.inner.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        fits
     }
 
     /// Keeps an interim response until the client's side takes it.

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::admission::{Admission, Admissions};
 use crate::config::{ListenAddress, ListenerConfig, ListenerTls, Protocol, RedirectScheme};
-use crate::connection::{self, Terms};
+use crate::connection::{self, Terms, Wear};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::headers;
@@ -57,6 +57,10 @@ impl Listener {
                 http2: config.http2.clone(),
                 timeouts: config.timeouts.clone(),
                 redirect_to_https: config.redirect_to == Some(RedirectScheme::Https),
+                wear: Wear {
+                    max_requests: config.max_requests_per_connection,
+                    max_age: config.max_connection_age,
+                },
             }),
         })
     }

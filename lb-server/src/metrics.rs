@@ -96,6 +96,7 @@ impl ServerCounters {
                 request_count,
             ),
             reasons: self.reasons.lock().clone(),
+            held_bytes: 0,
             backends,
         }
     }
@@ -117,6 +118,8 @@ pub struct Metrics {
     pub average_response_time: Duration,
     /// Answers of ours and broken exchanges, by reason.
     pub reasons: BTreeMap<&'static str, u64>,
+    /// Bytes that running exchanges may hold at most, which `memory_limit` bounds.
+    pub held_bytes: u64,
     /// Each backend by its identity, `pool/url` or `pool/name`.
     pub backends: BTreeMap<String, BackendMetrics>,
 }

@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
-use http::{HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::body::Body;
 use crate::clock;
@@ -16,6 +16,7 @@ use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
 use crate::headers::{self, Survey, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
+use crate::memory::{self, Memory};
 use crate::metrics::ServerCounters;
 use crate::reject::{Reject, RejectAbout, wants_html};
 use crate::routes::{self, Target};
@@ -82,6 +83,15 @@ impl Pipeline {
 
     pub(crate) fn dispatch(&self) -> &Dispatch {
         &self.dispatch
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        self.handle.memory()
+    }
+
+    /// Random bits that need not be secret.
+    pub(crate) fn draw(&self) -> u64 {
+        self.entropy.draw()
     }
 
     pub(crate) fn via(&self, received: Version) -> &HeaderValue {
@@ -167,10 +177,14 @@ impl Pipeline {
         let result = match checked {
             Ok(incoming) => {
                 // One exchange's bug is not the end of its siblings on the connection.
-                AssertUnwindSafe(self.handle_request(exchange, incoming, body))
-                    .catch_unwind()
-                    .await
-                    .unwrap_or(Err(Reject::HandlerFailed))
+                match self.hold_upload(exchange, &incoming, &body) {
+                    Ok(()) => AssertUnwindSafe(self.handle_request(exchange, incoming, body))
+                        .catch_unwind()
+                        .await
+                        .unwrap_or(Err(Reject::HandlerFailed))
+                        .and_then(|response| hold_download(exchange, response)),
+                    Err(reject) => Err(reject),
+                }
             }
             Err(reject) => Err(reject),
         };
@@ -189,6 +203,27 @@ impl Pipeline {
         }
         finish_head(exchange, &method, &mut response);
         response
+    }
+
+    /// Whether there is room for what a request may hold.
+    fn hold_upload(
+        &self,
+        exchange: &Exchange,
+        incoming: &Incoming,
+        body: &Body,
+    ) -> Result<(), Reject> {
+        if self.memory().is_full() {
+            return Err(Reject::Overloaded);
+        }
+        if body.is_end_stream() {
+            return Ok(());
+        }
+        let length = length_of(&incoming.headers).unwrap_or(u64::MAX);
+        if exchange.hold(length.saturating_mul(2).min(memory::UPLOAD_MAX)) {
+            Ok(())
+        } else {
+            Err(Reject::Overloaded)
+        }
     }
 
     async fn handle_request(
@@ -268,6 +303,26 @@ impl Pipeline {
         HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
             .unwrap_or(HeaderValue::from_static("-"))
     }
+}
+
+/// Whether there is room for what a response may hold.
+fn hold_download(exchange: &Exchange, response: Response) -> Result<Response, Reject> {
+    if response.body().is_end_stream() {
+        return Ok(response);
+    }
+    let exact = http_body::Body::size_hint(response.body()).exact();
+    let length = exact
+        .or_else(|| length_of(response.headers()))
+        .unwrap_or(u64::MAX);
+    if exchange.hold(length.min(memory::DOWNLOAD_MAX)) {
+        Ok(response)
+    } else {
+        Err(Reject::Overloaded)
+    }
+}
+
+fn length_of(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn request(incoming: Box<Incoming>, body: Body) -> Request {

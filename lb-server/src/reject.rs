@@ -26,9 +26,16 @@ pub(crate) enum Reject {
     NoRoute,
     /// Our own mark is in `Via` already.
     Loop,
-    NoHealthyBackend,
-    /// Every eligible backend is at its `max_connections`.
+    /// Nobody to pick; after this time there may be.
+    NoHealthyBackend(Option<Duration>),
+    /// The same, and only because of circuit breakers.
+    CircuitOpen(Option<Duration>),
+    /// Every eligible backend is at its `max_connections`, and as many wait as may.
     QueueFull,
+    /// No backend had room for it in time.
+    QueueTimeout,
+    /// The process holds as many bytes as it may.
+    Overloaded,
     ConnectRefused,
     ConnectTimeout,
     TlsFailed(Box<str>),
@@ -57,7 +64,11 @@ impl Reject {
             | Self::TlsFailed(_)
             | Self::BackendReset
             | Self::BadResponse(_) => StatusCode::BAD_GATEWAY,
-            Self::NoHealthyBackend | Self::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoHealthyBackend(_)
+            | Self::CircuitOpen(_)
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::HandlerFailed | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             // nginx's number for it; never on the wire.
@@ -73,8 +84,11 @@ impl Reject {
             Self::RequestTimeout => "request_timeout",
             Self::NoRoute => "no_route",
             Self::Loop => "loop_detected",
-            Self::NoHealthyBackend => "no_healthy_backend",
+            Self::NoHealthyBackend(_) => "no_healthy_backend",
+            Self::CircuitOpen(_) => "circuit_open",
             Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::Overloaded => "overloaded",
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::TlsFailed(_) => "tls_failed",
@@ -99,8 +113,9 @@ impl Reject {
             | Self::ClientClosed => "http_request_error",
             Self::NoRoute => "destination_not_found",
             Self::Loop => "proxy_loop_detected",
-            Self::NoHealthyBackend => "destination_unavailable",
-            Self::QueueFull => "connection_limit_reached",
+            Self::NoHealthyBackend(_) | Self::CircuitOpen(_) => "destination_unavailable",
+            Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
+            Self::Overloaded => "proxy_internal_response",
             Self::ConnectRefused => "connection_refused",
             Self::ConnectTimeout => "connection_timeout",
             Self::TlsFailed(_) => "tls_protocol_error",
@@ -120,9 +135,15 @@ impl Reject {
         }
     }
 
-    fn retry_after(&self) -> Option<Duration> {
+    /// In how many seconds the client may try again.
+    fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::NoHealthyBackend | Self::QueueFull => Some(Duration::from_secs(1)),
+            Self::NoHealthyBackend(after) | Self::CircuitOpen(after) => {
+                // Rounded up: a client that comes early comes in vain.
+                let after = after.map_or(1, |after| after.as_millis().div_ceil(1000));
+                Some(u64::try_from(after).unwrap_or(u64::MAX).max(1))
+            }
+            Self::QueueFull | Self::QueueTimeout | Self::Overloaded => Some(1),
             _ => None,
         }
     }
@@ -139,7 +160,7 @@ impl Reject {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(after) = self.retry_after() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
+            headers.insert(RETRY_AFTER, HeaderValue::from(after));
         }
         if let Ok(value) = HeaderValue::try_from(self.proxy_status_field(about)) {
             headers.insert(HeaderName::from_static("proxy-status"), value);

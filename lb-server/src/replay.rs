@@ -61,6 +61,11 @@ impl Replay {
         Some(Body::new(sending))
     }
 
+    /// Whether the body can be had from its start.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.0.lock().is_keeping
+    }
+
     /// Keeps nothing from here on: the response has begun.
     pub(crate) fn settle(&self) {
         let mut kept = self.0.lock();

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{BackendConfig, ListenAddress};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
+use crate::memory::Memory;
 use crate::metrics::{Metrics, ServerCounters};
 use crate::snapshot::Snapshot;
 use crate::upstream::connections::Upstreams;
@@ -127,6 +128,7 @@ pub struct Handle {
 struct HandleInner {
     snapshot: Arc<ArcSwap<Snapshot>>,
     counters: ServerCounters,
+    memory: Memory,
     upstreams: Mutex<Vec<Arc<Upstreams>>>,
     requested: CancellationToken,
     drain: Drain,
@@ -134,10 +136,12 @@ struct HandleInner {
 
 impl Handle {
     pub(crate) fn new(snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
+        let memory = Memory::new(snapshot.load().process.memory_limit);
         Self {
             inner: Arc::new(HandleInner {
                 snapshot,
                 counters: ServerCounters::default(),
+                memory,
                 upstreams: Mutex::default(),
                 requested: CancellationToken::new(),
                 drain: Drain::default(),
@@ -151,6 +155,10 @@ impl Handle {
 
     pub(crate) fn counters(&self) -> &ServerCounters {
         &self.inner.counters
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.inner.memory
     }
 
     pub(crate) fn drain(&self) -> &Drain {
@@ -180,7 +188,9 @@ impl Handle {
 
     /// Reads what was counted since the start.
     pub fn metrics(&self) -> Metrics {
-        self.inner.counters.read(self.snapshot().backend_metrics())
+        let mut metrics = self.inner.counters.read(self.snapshot().backend_metrics());
+        metrics.held_bytes = self.inner.memory.held();
+        metrics
     }
 
     /// Adds a backend to the pool `default` and returns its identity.
@@ -197,6 +207,14 @@ impl Handle {
             )
         })?;
         pool.add(&backend).map(|id| id.to_string())
+    }
+
+    /// Begins or ends the drain of a backend: no new requests, while those that run finish. Returns
+    /// whether there is such a backend.
+    pub fn drain_backend(&self, id: &str, draining: bool) -> bool {
+        let id = lb_core::BackendId::new(id);
+        let mut pools = self.snapshot().pools.clone().into_values();
+        pools.any(|pool| pool.set_draining(&id, draining))
     }
 
     /// Takes a backend out of its pool by its identity; what it is answering goes on. Returns

@@ -217,12 +217,23 @@ impl Workers {
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
             let acceptors = bound.take().map(|bound| (bound, Arc::clone(&desks)));
+            let watch = acceptors.is_some().then(|| {
+                crate::probe::watch(
+                    self.handle.clone(),
+                    Arc::clone(&self.connector),
+                    Arc::clone(&self.entropy),
+                    drain.clone(),
+                )
+            });
             let token = self.tracker.token();
             std::thread::Builder::new()
                 .name(format!("lb-worker-{number}"))
                 .spawn(move || {
                     let _running = token;
                     runtime.block_on(async move {
+                        if let Some(watch) = watch {
+                            tokio::spawn(watch);
+                        }
                         if let Some((bound, desks)) = acceptors {
                             for (socket, listener) in bound {
                                 let desks = Arc::clone(&desks);

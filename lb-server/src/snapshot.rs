@@ -1,23 +1,30 @@
 //! What is in force: routes and pools, made of a configuration, replaced as one.
 
+mod policy;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use http::HeaderValue;
-use lb_core::{Backend, BackendId, Pool, PoolParameters, Weight};
+use lb_core::{Backend, BackendId, Pool, PoolParameters, QueuePolicy, RetryBudget, Weight};
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
 
 use crate::clock;
 use crate::config::{
     BackendAddress, BackendConfig, BackendScheme, BackendUrl, Config, HashConfig,
-    LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol, RouteConfig, TargetConfig,
+    HealthCheckConfig, LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol, RouteConfig,
+    TargetConfig,
 };
+use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BackendCounters, BackendMetrics};
+use crate::queue::Queue;
 use crate::routes::{Route, Target};
 use crate::tls;
+
+use policy::policy;
 
 /// Everything that an exchange reads of the configuration.
 #[derive(Debug)]
@@ -33,6 +40,9 @@ pub(crate) struct PoolEntry {
     pub(crate) name: String,
     pub(crate) balancer: Pool,
     pub(crate) hash: HashConfig,
+    pub(crate) retries: Retries,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue_policy: QueuePolicy,
     config: LoadBalancerConfig,
     targets: RwLock<HashMap<BackendId, Arc<BackendTarget>, RandomState>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
@@ -47,6 +57,8 @@ pub(crate) struct BackendTarget {
     pub(crate) tls: Option<BackendTls>,
     pub(crate) timeouts: PoolTimeouts,
     pub(crate) counters: Arc<BackendCounters>,
+    /// Its pool's.
+    pub(crate) queue: Arc<Queue>,
 }
 
 /// How an `https://` backend is verified.
@@ -138,24 +150,42 @@ impl PoolEntry {
         let parameters =
             PoolParameters::new(config.algorithm).balance_factor(config.hash.balance_factor);
         let now = clock::now();
-        let balancer = Pool::new(parameters, Vec::new(), now).map_err(|error| {
-            Error::new(
-                ErrorKind::Config,
-                format!("pool `{name}` cannot be used: {error}"),
-            )
-        })?;
+        let balancer =
+            Pool::with_policy(parameters, policy(config), Vec::new(), now).map_err(|error| {
+                Error::new(
+                    ErrorKind::Config,
+                    format!("pool `{name}` cannot be used: {error}"),
+                )
+            })?;
         let entry = Self {
             name: name.to_owned(),
             balancer,
             hash: config.hash.clone(),
+            retries: Retries::new(config.retry.clone(), Arc::new(RetryBudget::new(now))),
+            queue: Arc::new(Queue::default()),
+            queue_policy: QueuePolicy::default()
+                .size(config.queue as usize)
+                .timeout(config.timeouts.queue),
             config: config.clone(),
             targets: RwLock::new(HashMap::default()),
             tls: Mutex::new(None),
         };
+        if config.max_connections.is_some() {
+            entry.queue.set_limited();
+        }
         for backend in &config.backends {
             entry.add(backend)?;
         }
         Ok(entry)
+    }
+
+    /// How its backends are probed.
+    pub(crate) fn probe(&self) -> Option<&HealthCheckConfig> {
+        self.config.health_check.as_ref()
+    }
+
+    pub(crate) fn timeouts(&self) -> &PoolTimeouts {
+        &self.config.timeouts
     }
 
     /// Adds a backend while picks go on.
@@ -178,15 +208,21 @@ impl PoolEntry {
             tls: self.tls_of(config)?,
             timeouts: self.config.timeouts.clone(),
             counters: Arc::new(BackendCounters::default()),
+            queue: Arc::clone(&self.queue),
         };
         let backend = Backend::new(id.clone())
             .weight(weight)
             .max_connections(config.max_connections)
             .backup(config.backup);
+        if config.max_connections.is_some() {
+            self.queue.set_limited();
+        }
+        let now = clock::now();
         self.targets.write().insert(id.clone(), Arc::new(target));
         self.balancer
-            .add(backend, clock::now())
+            .add(backend, now)
             .map_err(|error| wrong(format!("pool `{}`: {error}", self.name)))?;
+        self.queue.wake_all(now);
         Ok(id)
     }
 
@@ -194,7 +230,16 @@ impl PoolEntry {
     pub(crate) fn remove(&self, id: &BackendId) -> bool {
         let removed = self.balancer.remove(id);
         self.targets.write().remove(id);
+        // Whoever waited for it alone waits in vain.
+        self.queue.wake_all(clock::now());
         removed
+    }
+
+    /// Begins or ends the drain of a backend. Returns whether there is such a backend.
+    pub(crate) fn set_draining(&self, id: &BackendId, draining: bool) -> bool {
+        let is_known = self.balancer.set_draining(id, draining);
+        self.queue.wake_all(clock::now());
+        is_known
     }
 
     pub(crate) fn target(&self, id: &BackendId) -> Option<Arc<BackendTarget>> {

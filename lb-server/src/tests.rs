@@ -1,16 +1,21 @@
 //! The whole data path in memory under virtual time: pipes instead of sockets, scripted backends.
 
 mod abuse;
+mod attempts;
 mod backend;
 mod client;
 mod drain;
 mod failures;
 mod flow_control;
 mod forwarding;
+mod health;
 mod malformed;
+mod memory;
+mod queue;
 mod retry;
 mod targets;
 mod timeouts;
+mod wear;
 mod wire;
 
 use std::collections::HashMap;
@@ -35,6 +40,7 @@ use crate::entropy::Entropy;
 use crate::handler::{ErasedHandler, Handler};
 use crate::listener::{Accepted, Listener, Socket};
 use crate::pipeline::{Pipeline, PipelineParts};
+use crate::probe;
 use crate::running::Handle;
 use crate::server;
 use crate::snapshot::Snapshot;
@@ -69,10 +75,16 @@ impl Proxy {
     }
 
     /// As [`Proxy::to`], with more TOML after it.
+    /// Nothing is probed unless it says so: a probe is a connection that no test expects.
     fn with(backends: &[&str], more: &str) -> Self {
+        let probes = if more.contains("health_check") {
+            ""
+        } else {
+            "health_check = \"off\"\n"
+        };
         Self::new(&format!(
             "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
-             [pools.default]\nbackends = {backends:?}\n{more}"
+             [pools.default]\nbackends = {backends:?}\n{probes}{more}"
         ))
     }
 
@@ -84,7 +96,7 @@ impl Proxy {
     fn handled_by(backends: &[&str], handler: impl Handler) -> Self {
         let toml = format!(
             "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
-             [pools.default]\nbackends = {backends:?}\n"
+             [pools.default]\nbackends = {backends:?}\nhealth_check = \"off\"\n"
         );
         let mut config = Config::from_toml(&toml, "test").expect("the configuration is valid");
         config.routes[0].target = TargetConfig::Handler;
@@ -98,7 +110,8 @@ impl Proxy {
         let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
         let network = Arc::new(Network::default());
         let entropy = Arc::new(Entropy::from_seed(7));
-        let upstreams = Arc::new(Upstreams::new(Arc::clone(&network) as Arc<dyn Connector>));
+        let connector = Arc::clone(&network) as Arc<dyn Connector>;
+        let upstreams = Arc::new(Upstreams::new(Arc::clone(&connector)));
         let pipeline = Arc::new(Pipeline::new(
             PipelineParts {
                 handle: handle.clone(),
@@ -106,11 +119,17 @@ impl Proxy {
                 entropy: Arc::clone(&entropy),
                 instance: 0x5eed,
             },
-            Dispatch::new(upstreams, entropy),
+            Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
         let admissions = Admissions::new(1000, 100, 100, Vec::new());
-        let drain = Drain::default();
+        let drain = handle.drain().clone();
         let (queue, accepted) = mpsc::unbounded_channel();
+        tokio::spawn(probe::watch(
+            handle.clone(),
+            connector,
+            entropy,
+            drain.clone(),
+        ));
         tokio::spawn(server::work(
             accepted,
             pipeline,

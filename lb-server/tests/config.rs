@@ -5,12 +5,15 @@
     reason = "helpers of tests are tests, which clippy does not see"
 )]
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use lb_server::{
-    Algorithm, BackendConfig, Config, ConfigFormat, HashKey, ListenerConfig, ListenerTls,
-    LoadBalancerConfig, RouteConfig, RouteMatch, TargetConfig,
+    Algorithm, BackendConfig, CircuitBreakerConfig, Config, ConfigFormat, HashKey,
+    HealthCheckConfig, HttpProbeConfig, ListenerConfig, ListenerTls, LoadBalancerConfig,
+    OutlierDetectionConfig, ProbeConfig, RetryOn, RouteConfig, RouteMatch, SlowStartConfig,
+    StatusRange, SuccessRateConfig, TargetConfig,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -70,6 +73,51 @@ fn a_rich_configuration_is_read_as_meant() {
         Some(Duration::from_secs(3600))
     );
     insta::assert_debug_snapshot!(config.warnings());
+}
+
+#[test]
+fn short_forms_mean_the_long_ones() {
+    let pool = |text: &str| {
+        let text =
+            format!("listen = \"127.0.0.1:1\"\n[pools.p]\nbackends = [\"h2c://a:1\"]\n{text}");
+        toml(&text).pools.remove("p").unwrap()
+    };
+    for (short, long) in [
+        ("", "health_check = { type = \"tcp\" }"),
+        ("health_check = \"tcp\"", "health_check = {}"),
+        (
+            "health_check = \"http\"",
+            "health_check = { type = \"http\", path = \"/\" }",
+        ),
+        (
+            "health_check = \"/up\"",
+            "health_check = { path = \"/up\" }",
+        ),
+        (
+            "health_check = \"grpc\"",
+            "health_check = { service = \"\" }",
+        ),
+        ("slow_start = \"9s\"", "slow_start = { window = \"9s\" }"),
+        ("retry = \"off\"", "retry = { attempts = 1 }"),
+        ("queue = \"off\"", "queue = 0"),
+        ("circuit_breaker = \"off\"", ""),
+        ("max_connections = \"off\"", ""),
+        ("timeouts = { request = \"off\" }", ""),
+    ] {
+        assert_eq!(pool(short), pool(long), "{short}");
+    }
+    assert_eq!(pool("health_check = \"off\"").health_check, None);
+    assert_eq!(pool("outlier_detection = \"off\"").outlier_detection, None);
+    let status = pool("health_check = { expect_status = [200, \"300-302\"] }");
+    let Some(ProbeConfig::Http(http)) = status.health_check.map(|check| check.probe) else {
+        panic!("no HTTP probe");
+    };
+    assert!(
+        [200, 300, 302]
+            .into_iter()
+            .all(|s| http.expect_status.iter().any(|range| range.contains(s)))
+    );
+    assert!(!http.expect_status.iter().any(|range| range.contains(204)));
 }
 
 #[test]
@@ -204,6 +252,60 @@ fn pool() -> impl Strategy<Value = LoadBalancerConfig> {
         })
 }
 
+/// What a pool does about failures, with everything that can be written in more than one way.
+fn resilience() -> impl Strategy<Value = LoadBalancerConfig> {
+    let count = || (1..=u32::MAX).prop_map(|count| NonZeroU32::new(count).unwrap());
+    let probe = prop_oneof![
+        Just(None),
+        Just(Some(ProbeConfig::Tcp)),
+        "[ -~]{0,9}".prop_map(|service| Some(ProbeConfig::Grpc { service })),
+        ("/[a-z?=]{0,9}", prop::option::of("[ -~]{1,9}"), 100..600u16).prop_map(
+            |(path, body, status)| {
+                let mut http = HttpProbeConfig::default().path(path);
+                http.expect_body = body;
+                http.expect_status = vec![StatusRange {
+                    from: status,
+                    to: 599,
+                }];
+                Some(ProbeConfig::Http(http))
+            }
+        ),
+    ];
+    let on = prop::collection::btree_set(400..600u16, 0..3);
+    (
+        probe,
+        on,
+        count(),
+        0..5u32,
+        prop::option::of(1..1_000_000u64),
+        any::<[bool; 4]>(),
+    )
+        .prop_map(|(probe, on, count, small, millis, flags)| {
+            let mut pool = LoadBalancerConfig::new(Algorithm::RoundRobin)
+                .backend(BackendConfig::new("h2c://a:1").unwrap())
+                .queue(small)
+                .max_connections(count)
+                .health_check(probe.map(|probe| HealthCheckConfig::default().probe(probe)));
+            pool.timeouts.request = millis.map(Duration::from_millis);
+            pool.retry.hedge = millis.map(Duration::from_millis);
+            pool.retry.on = RetryOn::default()
+                .statuses(on.into_iter().collect())
+                .timeout(flags[0]);
+            pool.slow_start =
+                millis.map(|millis| SlowStartConfig::new(Duration::from_millis(millis)));
+            pool.circuit_breaker = flags[1].then(CircuitBreakerConfig::default);
+            pool.outlier_detection = flags[2].then(|| {
+                let config = OutlierDetectionConfig::default().consecutive_errors(count);
+                if flags[3] {
+                    config.success_rate(SuccessRateConfig::default())
+                } else {
+                    config
+                }
+            });
+            pool
+        })
+}
+
 fn target() -> impl Strategy<Value = TargetConfig> {
     prop_oneof![
         Just(TargetConfig::Pool("p".into())),
@@ -261,10 +363,10 @@ fn tls() -> impl Strategy<Value = ListenerTls> {
 
 proptest! {
     #[test]
-    fn what_is_printed_reads_back_the_same(pool in pool(), routes in routes(), tls in tls(), window in 65_536..=2_147_483_647u32) {
+    fn what_is_printed_reads_back_the_same(pool in pool(), tough in resilience(), routes in routes(), tls in tls(), window in 65_536..=2_147_483_647u32) {
         let mut listener = ListenerConfig::at(vec!["0.0.0.0:1".parse().unwrap(), "unix:/run/a".parse().unwrap()]).tls(tls);
         listener.http2.connection_window = window;
-        let mut config = Config::default().listener("l", listener).pool("p", pool);
+        let mut config = Config::default().listener("l", listener).pool("p", pool).pool("q", tough);
         config.routes = routes;
         prop_assert_eq!(&config, &toml(&config.to_toml()));
         prop_assert_eq!(&config, &json(&config.to_json()));

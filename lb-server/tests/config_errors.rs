@@ -5,6 +5,9 @@
     reason = "helpers of tests are tests, which clippy does not see"
 )]
 
+#[path = "config_errors/resilience.rs"]
+mod resilience;
+
 use std::fmt::Write as _;
 
 use lb_server::{Config, ConfigFormat};
@@ -84,7 +87,7 @@ fn syntax_and_shape() {
             ),
             (
                 "key of a later feature",
-                pool("backends = [\"http://a:1\"]\n[pools.api.health_check]\npath = \"/healthz\""),
+                pool("backends = [\"http://a:1\"]\n[pools.api.affinity]\ncookie = \"a\""),
             ),
             ("unknown version", top("version = 2")),
             ("version as text", top("version = \"1\"")),

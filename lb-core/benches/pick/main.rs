@@ -13,6 +13,7 @@ mod anchors;
 mod measure;
 mod ours;
 mod quality;
+mod upkeep;
 
 use measure::Entry;
 
@@ -22,6 +23,7 @@ fn main() {
     let mut entries: Vec<Entry> = Vec::new();
     for size in SIZES {
         ours::add_to(&mut entries, size);
+        upkeep::add_to(&mut entries, size);
         // The maglev crate needs half a minute and 5 GB to build for 10,000.
         if size <= 1_000 {
             anchors::add_to(&mut entries, size);

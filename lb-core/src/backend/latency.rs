@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Outcome;
+
 /// How latencies are estimated, for `least-response-time`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -79,23 +81,6 @@ impl LatencyRule {
     }
 }
 
-/// What became of a request at a backend. Latencies are times to the response head, not to its last byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The backend answered.
-    Success {
-        /// From the pick to the response head.
-        latency: Duration,
-    },
-    /// It refused, reset, broke off, timed out, or answered with what the caller counts as a failure.
-    Failure {
-        /// From the pick to the failure; a quick one counts as [`LatencyParameters::failure_penalty`].
-        latency: Duration,
-    },
-    /// The request was given up for a reason that says nothing about the backend, such as a client that left.
-    Cancelled,
-}
-
 /// Time since the pool began, in units of 1/4096 s: fine enough for ages, coarse enough to be summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(u64);
@@ -105,6 +90,10 @@ impl Tick {
     pub(crate) fn at(epoch: Instant, now: Instant) -> Self {
         let elapsed = now.saturating_duration_since(epoch);
         Self((elapsed.as_secs() << 12) + u64::from(elapsed.subsec_nanos()) * 4096 / 1_000_000_000)
+    }
+
+    pub(crate) const fn get(self) -> u64 {
+        self.0
     }
 
     /// In units of 1/1024 s. Wraps after 48 days, where an estimate unused for just so long looks fresh for a moment.
@@ -160,7 +149,7 @@ impl Latency {
     pub(crate) fn record(&self, outcome: Outcome, age: Duration, rule: LatencyRule, now: Tick) {
         let (sample, only_peak) = match outcome {
             Outcome::Success { latency } => (millis(latency), false),
-            Outcome::Failure { latency } => (millis(latency).max(rule.penalty_millis), false),
+            Outcome::Failure { latency, .. } => (millis(latency).max(rule.penalty_millis), false),
             // The answer would have taken at least this long; that it took no longer is not known.
             Outcome::Cancelled => (millis(age), true),
         };
@@ -210,6 +199,10 @@ impl Latency {
         }
         // Both ends are rounded down to ticks, so an age is known to within one tick.
         (ages as f64 / count as f64 - 1.0).max(0.0) * MILLIS_PER_TICK
+    }
+
+    pub(crate) fn is_measured(&self) -> bool {
+        unpack(self.estimate.load(Ordering::Relaxed)).0 > 0.0
     }
 
     /// The estimate without the age of what waits; `None` before the first sample.

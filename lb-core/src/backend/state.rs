@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::latency::Latency;
-use super::{BackendId, LatencyParameters, LatencyRule, Outcome, Tick};
+use super::{BackendId, Care, LatencyParameters, LatencyRule, Outcome, Tick};
+use crate::outlier::Streaks;
+use crate::watch::Watch;
 
 /// Why a backend is not a candidate for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +18,14 @@ pub enum Exclusion {
     Disabled,
     /// It finishes what it has and takes nothing new.
     Draining,
+    /// Its probes fail.
+    Unhealthy,
+    /// Outlier detection ejected it.
+    Ejected,
+    /// Its circuit breaker is open.
+    BreakerOpen,
+    /// Its circuit breaker is half-open and all trial slots are taken.
+    TrialsTaken,
     /// It is a backup, and a backend that is none can serve.
     Backup,
     /// This request was tried there before.
@@ -31,6 +42,10 @@ impl Exclusion {
         match self {
             Self::Disabled => "disabled",
             Self::Draining => "draining",
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
+            Self::BreakerOpen => "breaker_open",
+            Self::TrialsTaken => "trials_taken",
             Self::Backup => "backup",
             Self::Tried => "tried",
             Self::Full => "full",
@@ -45,10 +60,20 @@ impl fmt::Display for Exclusion {
     }
 }
 
+/// The percentage of a backend that is not warmed up.
+pub(crate) const FULL: u8 = 100;
+
 const DISABLED: u8 = 1;
 const DRAINING: u8 = 1 << 1;
+pub(crate) const UNHEALTHY: u8 = 1 << 2;
+pub(crate) const EJECTED: u8 = 1 << 3;
+pub(crate) const BREAKER_OPEN: u8 = 1 << 4;
+/// No reason against it, but against more than a few requests.
+pub(crate) const HALF_OPEN: u8 = 1 << 5;
+/// What the pool finds out and not the operator says.
+const FOUND: u8 = UNHEALTHY | EJECTED | BREAKER_OPEN | HALF_OPEN;
 
-/// The state of one backend: whether it is eligible, its requests in flight, its latency.
+/// The state of one backend: whether it is eligible, its requests in flight, its latency, its health.
 #[derive(Debug)]
 #[repr(C)]
 pub struct BackendState {
@@ -56,28 +81,41 @@ pub struct BackendState {
     in_flight: AtomicU32,
     /// Reasons against the backend, one bit each; eligible while there is none.
     against: AtomicU8,
+    /// What outcomes are counted for, and failures in a row.
+    watched: AtomicU8,
+    /// The percentage of its share that it gets, while it is warmed up.
+    percent: AtomicU8,
+    streaks: Streaks,
     latency: Latency,
     epoch: Instant,
     id: BackendId,
+    watch: Arc<Watch>,
+    care: OnceLock<Box<Care>>,
     /// Keeps the counters of two backends apart, so that counting at one does not slow down the other. An alignment
     /// would do so too, but would put the reference count on a line of its own.
-    _apart: [u64; 6],
+    _apart: [u64; 2],
 }
 
 impl BackendState {
     pub(crate) fn new(
         id: BackendId,
         latency: &LatencyParameters,
+        watch: Arc<Watch>,
         epoch: Instant,
         now: Instant,
     ) -> Self {
         Self {
             in_flight: AtomicU32::new(0),
             against: AtomicU8::new(0),
+            watched: AtomicU8::new(0),
+            percent: AtomicU8::new(FULL),
+            streaks: Streaks::default(),
             latency: Latency::new(latency, Tick::at(epoch, now)),
             epoch,
             id,
-            _apart: [0; 6],
+            watch,
+            care: OnceLock::new(),
+            _apart: [0; 2],
         }
     }
 
@@ -90,17 +128,26 @@ impl BackendState {
     /// Whether nothing but the request itself (tried before, full) can speak against the backend.
     #[inline]
     pub fn is_eligible(&self) -> bool {
-        self.against.load(Ordering::Relaxed) == 0
+        self.against.load(Ordering::Relaxed) & !HALF_OPEN == 0
+    }
+
+    /// Whether the backend is eligible for a few trial requests only.
+    pub(crate) fn is_half_open(&self) -> bool {
+        self.against.load(Ordering::Relaxed) == HALF_OPEN
     }
 
     /// The reason why the backend is not eligible, the gravest if there are several.
     pub fn exclusion(&self) -> Option<Exclusion> {
         let against = self.against.load(Ordering::Relaxed);
-        match against {
-            0 => None,
-            _ if against & DISABLED != 0 => Some(Exclusion::Disabled),
-            _ => Some(Exclusion::Draining),
-        }
+        let reasons = [
+            (DISABLED, Exclusion::Disabled),
+            (DRAINING, Exclusion::Draining),
+            (UNHEALTHY, Exclusion::Unhealthy),
+            (EJECTED, Exclusion::Ejected),
+            (BREAKER_OPEN, Exclusion::BreakerOpen),
+        ];
+        let gravest = reasons.iter().find(|(bit, _)| against & bit != 0);
+        gravest.map(|&(_, reason)| reason)
     }
 
     /// How many requests were picked for the backend and are not finished.
@@ -127,6 +174,52 @@ impl BackendState {
     /// Returns whether this changed anything.
     pub(crate) fn set_draining(&self, draining: bool) -> bool {
         self.set(DRAINING, draining)
+    }
+
+    /// Says what the pool has found, in place of what it found before. Returns whether this changed anything.
+    pub(crate) fn set_found(&self, found: u8) -> bool {
+        let update = |against| (against & FOUND != found).then_some(against & !FOUND | found);
+        self.against
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
+            .is_ok()
+    }
+
+    /// The percentage of its share that the backend gets.
+    pub(crate) fn percent(&self) -> u8 {
+        self.percent.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether this changed anything.
+    pub(crate) fn set_percent(&self, percent: u8) -> bool {
+        self.percent.swap(percent, Ordering::Relaxed) != percent
+    }
+
+    #[inline]
+    pub(super) fn watched(&self) -> u8 {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_watched(&self, watched: u8) {
+        self.watched.store(watched, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn streaks(&self) -> &Streaks {
+        &self.streaks
+    }
+
+    #[inline]
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    #[inline]
+    pub(crate) fn care(&self) -> Option<&Care> {
+        self.care.get().map(Box::as_ref)
+    }
+
+    pub(crate) fn care_or_new(&self, now: Instant) -> &Care {
+        self.care.get_or_init(|| Box::new(Care::new(now)))
     }
 
     fn set(&self, reason: u8, applies: bool) -> bool {
@@ -189,6 +282,11 @@ impl BackendState {
     #[inline]
     pub(crate) fn expected_millis(&self, rule: LatencyRule, now: Tick) -> f64 {
         self.latency.expected_millis(rule, now)
+    }
+
+    /// Whether it ever had a request.
+    pub(crate) fn has_served(&self) -> bool {
+        self.in_flight() > 0 || self.latency.is_measured()
     }
 
     pub(crate) fn measured_latency(&self, rule: LatencyRule, now: Instant) -> Option<Duration> {

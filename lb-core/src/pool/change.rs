@@ -4,18 +4,25 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use foldhash::fast::FixedState;
 
-use super::PoolParameters;
-use crate::backend::{Backend, BackendId, BackendState, Exclusion, LatencyParameters, LatencyRule};
+use super::reconcile::Outlook;
+use super::{PoolParameters, PoolPolicy};
+use crate::backend::{Backend, BackendId, BackendState, LatencyParameters};
 use crate::strategy::{Algorithm, BACKENDS_MAX};
+use crate::watch::Watch;
 
 /// The backends as they are meant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Draft {
     pub(super) parameters: PoolParameters,
+    pub(super) policy: PoolPolicy,
+    pub(super) outlook: Outlook,
+    pub(super) watch: Arc<Watch>,
+    /// Instants are kept as short numbers that count from here.
+    epoch: Instant,
     pub(super) entries: Vec<Entry>,
     /// Backends that were removed while requests ran there. One that comes back before they end finds its count again,
     /// and so keeps to its `max_connections`.
@@ -29,18 +36,25 @@ pub(super) struct Entry {
 }
 
 impl Draft {
+    pub(super) fn new(watch: Arc<Watch>, epoch: Instant) -> Self {
+        Self {
+            parameters: PoolParameters::default(),
+            policy: PoolPolicy::default(),
+            outlook: Outlook::default(),
+            watch,
+            epoch,
+            entries: Vec::new(),
+            departed: Vec::new(),
+        }
+    }
+
     pub(super) fn find_mut(&mut self, id: &BackendId) -> Option<&mut Entry> {
         self.entries
             .iter_mut()
             .find(|entry| entry.backend.id == *id)
     }
 
-    pub(super) fn add(
-        &mut self,
-        backend: Backend,
-        epoch: Instant,
-        now: Instant,
-    ) -> Result<(), PoolError> {
+    pub(super) fn add(&mut self, backend: Backend, now: Instant) -> Result<(), PoolError> {
         if self.find_mut(&backend.id).is_some() {
             return Err(PoolError::Duplicate { id: backend.id });
         }
@@ -49,7 +63,7 @@ impl Draft {
                 count: self.entries.len() + 1,
             });
         }
-        let state = self.state_of(&backend.id, &self.parameters.latency, epoch, now);
+        let state = self.state_of(&backend.id, &self.parameters.latency, now);
         self.entries.push(Entry { backend, state });
         Ok(())
     }
@@ -73,7 +87,6 @@ impl Draft {
         &mut self,
         backends: Vec<Backend>,
         latency: &LatencyParameters,
-        epoch: Instant,
         now: Instant,
     ) -> Result<Changes, PoolError> {
         if backends.len() > BACKENDS_MAX {
@@ -108,7 +121,7 @@ impl Draft {
                 }
                 None => {
                     changes.added.push(backend.id.clone());
-                    self.state_of(&backend.id, latency, epoch, now)
+                    self.state_of(&backend.id, latency, now)
                 }
             };
             self.entries.push(Entry { backend, state });
@@ -133,7 +146,6 @@ impl Draft {
         &self,
         id: &BackendId,
         latency: &LatencyParameters,
-        epoch: Instant,
         now: Instant,
     ) -> Arc<BackendState> {
         let departed = self
@@ -142,51 +154,20 @@ impl Draft {
             .filter_map(Weak::upgrade)
             .find(|state| state.id() == id);
         let Some(state) = departed else {
-            return Arc::new(BackendState::new(id.clone(), latency, epoch, now));
+            let watch = Arc::clone(&self.watch);
+            return Arc::new(BackendState::new(
+                id.clone(),
+                latency,
+                watch,
+                self.epoch,
+                now,
+            ));
         };
         // It comes back as an operator's new backend; only what is measured of it is old.
         state.set_enabled(true);
         state.set_draining(false);
+        state.forget_health(now);
         state
-    }
-
-    pub(super) fn status(&self, now: Instant) -> Vec<BackendStatus> {
-        let rule = LatencyRule::of(&self.parameters.latency);
-        let status = |Entry { backend, state }: &Entry| BackendStatus {
-            backend: backend.clone(),
-            in_flight: state.in_flight(),
-            latency: state.measured_latency(rule, now),
-            exclusion: state.exclusion(),
-            is_enabled: state.is_enabled(),
-            is_draining: state.is_draining(),
-        };
-        self.entries.iter().map(status).collect()
-    }
-}
-
-/// A backend as it is at the moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BackendStatus {
-    /// Its parameters.
-    pub backend: Backend,
-    /// How many requests were picked for it and are not finished.
-    pub in_flight: u32,
-    /// The estimate of its latency, decayed to now; `None` before the first response.
-    pub latency: Option<Duration>,
-    /// Why it is not eligible; `None` if it is. That it is full is not said here: compare
-    /// [`in_flight`](BackendStatus::in_flight) with its `max_connections`.
-    pub exclusion: Option<Exclusion>,
-    /// Whether the operator lets it take part.
-    pub is_enabled: bool,
-    /// Whether it takes no new requests because it is to go away.
-    pub is_draining: bool,
-}
-
-impl BackendStatus {
-    /// Whether it can be picked, unless it is full.
-    pub fn is_eligible(&self) -> bool {
-        self.exclusion.is_none()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use super::status;
 use super::tier::{Published, Tier};
 use crate::backend::{BackendId, Exclusion};
 use crate::strategy::{Algorithm, PickHint, Strategy};
@@ -23,6 +24,8 @@ pub struct Explanation {
     pub rule: &'static str,
     /// What was drawn, looked up or skipped, in words.
     pub draw: String,
+    /// Whether the pool has as many requests in flight as it may.
+    pub is_pool_full: bool,
     /// The result.
     pub verdict: Verdict,
 }
@@ -33,8 +36,10 @@ pub struct Explanation {
 pub struct Candidate {
     /// Its identity.
     pub id: BackendId,
-    /// Its weight.
+    /// Its weight; while a backend is warmed up, all are finer.
     pub weight: u32,
+    /// The percentage of its share that it gets, while it is warmed up.
+    pub percent: u8,
     /// Whether it is a backup.
     pub backup: bool,
     /// Its requests in flight.
@@ -43,6 +48,10 @@ pub struct Candidate {
     pub score: Option<f64>,
     /// Why it is out; `None` for a true candidate.
     pub exclusion: Option<Exclusion>,
+    /// Since when it is out, where the pool found that and not the operator said it.
+    pub since: Option<Instant>,
+    /// What the pool found it by, for people.
+    pub why: Option<String>,
 }
 
 /// The result of an explained pick.
@@ -68,6 +77,7 @@ impl Published {
             candidates: Vec::new(),
             rule: "",
             draw: String::new(),
+            is_pool_full: false,
             verdict: Verdict::NoneEligible,
         };
         let affinity = hint.affinity.and_then(|id| self.place(id));
@@ -86,17 +96,18 @@ impl Published {
                         .then_some(Exclusion::OverBound)
                 };
                 let shadowed = || is_shadowed.then_some(Exclusion::Backup);
+                let found = tier.roster.exclusion(index, hint);
+                let (since, why) = status::reason(&member.state, found).unzip();
                 explanation.candidates.push(Candidate {
                     id: member.state.id().clone(),
                     weight: member.weight,
                     backup: rank == 1,
                     in_flight: member.state.in_flight(),
                     score: reasoning.scores.get(index).copied().flatten(),
-                    exclusion: tier
-                        .roster
-                        .exclusion(index, hint)
-                        .or_else(shadowed)
-                        .or_else(over_bound),
+                    exclusion: found.or_else(shadowed).or_else(over_bound),
+                    percent: member.state.percent(),
+                    since,
+                    why,
                 });
             }
             if decisive.unwrap_or(0) == rank {
@@ -122,6 +133,9 @@ impl fmt::Display for Explanation {
         match &self.verdict {
             Verdict::Picked(id) => write!(f, "{}: {id}", self.algorithm)?,
             Verdict::Affinity(id) => write!(f, "affinity: {id}")?,
+            Verdict::AllFull if self.is_pool_full => {
+                write!(f, "{}: the pool is full", self.algorithm)?;
+            }
             Verdict::AllFull => write!(f, "{}: all eligible backends are full", self.algorithm)?,
             Verdict::NoneEligible => write!(f, "{}: no backend is eligible", self.algorithm)?,
         }
@@ -155,9 +169,13 @@ impl fmt::Display for Explanation {
                 ""
             };
             let reason = candidate.exclusion.map_or(backup, Exclusion::as_str);
+            let why = candidate.why.as_ref().map(|why| format!(": {why}"));
             let line = format!(
-                "{:width$}  {:>6}  {:>9}  {score:>10}  {reason}",
-                candidate.id, candidate.weight, candidate.in_flight
+                "{:width$}  {:>6}  {:>9}  {score:>10}  {reason}{}",
+                candidate.id,
+                candidate.weight,
+                candidate.in_flight,
+                why.unwrap_or_default()
             );
             write!(f, "\n{}", line.trim_end())?;
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::backend::{BackendId, BackendState, LatencyRule, Outcome};
+use crate::backend::{BackendId, BackendState, LatencyRule, Outcome, Told};
+use crate::breaker::Trial;
 
 /// The result of [`Pool::pick`](crate::Pool::pick).
 #[derive(Debug)]
@@ -13,10 +14,12 @@ use crate::backend::{BackendId, BackendState, LatencyRule, Outcome};
 pub enum Pick {
     /// A backend, and the request counted in there.
     Picked(Picked),
-    /// Backends are eligible, but all have `max_connections` requests in flight: one that waits gets its turn.
+    /// Backends are eligible, but all have as many requests in flight as they may, or the pool has: one that waits gets
+    /// its turn.
     AllFull,
-    /// Nobody can take the request, now or when others finish: the pool is empty, or all are disabled, draining or
-    /// tried.
+    /// Nobody can take the request, now or when others finish: the pool is empty, or all are disabled, draining,
+    /// unhealthy, ejected, tried, or behind an open breaker. [`Pool::retry_after`](crate::Pool::retry_after) tells when
+    /// that may change.
     NoneEligible,
 }
 
@@ -44,6 +47,11 @@ pub struct Picked {
     /// Whether the backend counts it as waiting for a response head.
     awaiting: bool,
     answered: bool,
+    /// Whether the pool counts it in flight.
+    in_pool: bool,
+    told: Told,
+    /// The trial slot that it holds of a half-open breaker.
+    trial: Option<Trial>,
 }
 
 impl Picked {
@@ -53,6 +61,7 @@ impl Picked {
         in_flight: Option<Arc<AtomicU64>>,
         latency: LatencyRule,
         awaiting: bool,
+        trial: Option<Trial>,
         now: Instant,
     ) -> Self {
         if awaiting {
@@ -65,7 +74,16 @@ impl Picked {
             latency,
             awaiting,
             answered: false,
+            in_pool: false,
+            told: Told::default(),
+            trial,
         }
+    }
+
+    #[inline]
+    pub(super) fn counted_in_pool(mut self, counted: bool) -> Self {
+        self.in_pool = counted;
+        self
     }
 
     /// The backend.
@@ -86,17 +104,47 @@ impl Picked {
         if !self.answered {
             self.answered = true;
             self.state.record(outcome, self.started, self.latency, now);
+            if self.state.is_watched() {
+                self.watch(outcome, now);
+            }
         }
         self.stop_awaiting();
     }
 
     /// Reports how it went and counts the request out.
     ///
-    /// After [`Picked::answered`] only a failure is news: the response broke off.
-    pub fn finish(self, outcome: Outcome, now: Instant) {
+    /// After [`Picked::answered`] only a failure is news: the response broke off. Then the request counts as failed and no
+    /// longer as answered.
+    pub fn finish(mut self, outcome: Outcome, now: Instant) {
         if !self.answered || matches!(outcome, Outcome::Failure { .. }) {
             self.state.record(outcome, self.started, self.latency, now);
+            if self.state.is_watched() {
+                self.watch(outcome, now);
+            }
         }
+    }
+
+    /// Whether it is a trial of a backend whose breaker is half-open: a failure opens it again.
+    pub fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Gives back what only some requests hold. Out of line, for the others.
+    #[inline(never)]
+    fn give_back(&mut self) {
+        if let Some(trial) = self.trial.take() {
+            self.state.cancel_trial(trial);
+        }
+        if self.in_pool {
+            self.state.watch().leave();
+        }
+    }
+
+    #[inline(never)]
+    fn watch(&mut self, outcome: Outcome, now: Instant) {
+        self.told = self
+            .state
+            .watch_outcome(outcome, self.told, &mut self.trial, now);
     }
 
     #[inline]
@@ -113,6 +161,9 @@ impl Drop for Picked {
         self.stop_awaiting();
         if let Some(in_flight) = &self.in_flight {
             in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.in_pool || self.trial.is_some() {
+            self.give_back();
         }
         self.state.release();
     }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::backend::{Exclusion, LatencyParameters, Outcome};
+use crate::backend::{Cause, Exclusion, LatencyParameters, Outcome};
 use crate::hash;
 use crate::testing::{backends, now};
 
 mod changes;
+mod upkeep;
 
 fn pool(algorithm: Algorithm, backends: Vec<Backend>, now: Instant) -> Pool {
     Pool::new(PoolParameters::new(algorithm), backends, now).unwrap()
@@ -348,12 +349,7 @@ fn a_failing_backend_is_avoided_and_tried_again_later() {
     let pool = pool(Algorithm::LeastResponseTime, backends(&[1, 1]), start);
     let latency = Duration::from_millis(20);
     for (name, outcome) in [
-        (
-            "b0",
-            Outcome::Failure {
-                latency: Duration::ZERO,
-            },
-        ),
+        ("b0", Outcome::failure(Duration::ZERO, Cause::Timeout)),
         ("b1", Outcome::Success { latency }),
     ] {
         let id = id(name);

@@ -60,15 +60,18 @@ impl Published {
                 .entries
                 .iter()
                 .filter(|entry| usize::from(entry.backend.backup) == rank);
-            let members: Vec<Member> = in_tier
+            let mut members: Vec<Member> = in_tier
                 .map(|entry| Member::new(&entry.backend, Arc::clone(&entry.state)))
                 .collect();
             for (index, member) in members.iter().enumerate() {
                 places.insert(member.state.id().clone(), (rank, index));
             }
+            // Those that place by key would move keys.
+            let is_ramping = !draft.parameters.algorithm.uses_key() && Roster::ramp(&mut members);
             Tier::of(
                 members,
-                &draft.parameters,
+                is_ramping,
+                draft,
                 previous.map(|previous| &previous.tiers[rank]),
             )
         });
@@ -85,7 +88,26 @@ impl Published {
             .map(|&(rank, index)| (&self.tiers[rank], index))
     }
 
-    pub(super) fn pick_by_affinity(
+    /// `None` if nobody can take the request.
+    #[inline]
+    pub(super) fn pick(&self, hint: &PickHint<'_>, now: Instant) -> Option<Picked> {
+        if let Some(affinity) = hint.affinity
+            && let Some(picked) = self.pick_by_affinity(affinity, hint, now)
+        {
+            return Some(picked);
+        }
+        for tier in &self.tiers {
+            if let Some(picked) = tier.pick(hint, now) {
+                return Some(picked);
+            }
+            if tier.is_any_only_full(hint) {
+                break;
+            }
+        }
+        None
+    }
+
+    fn pick_by_affinity(
         &self,
         id: &BackendId,
         hint: &PickHint<'_>,
@@ -101,13 +123,16 @@ impl Published {
 }
 
 impl Tier {
-    fn of(members: Vec<Member>, parameters: &PoolParameters, previous: Option<&Self>) -> Self {
+    fn of(members: Vec<Member>, is_ramping: bool, draft: &Draft, previous: Option<&Self>) -> Self {
+        let parameters = &draft.parameters;
         // Whoever was counted in is counted out of the same number, so it is kept as long as it is needed at all.
         let counted = parameters.balance_factor.map(|_| {
             let kept = previous.and_then(|previous| previous.roster.in_flight());
             kept.map_or_else(|| Arc::new(AtomicU64::new(0)), Arc::clone)
         });
-        let roster = Roster::of(members, &parameters.latency, counted);
+        let trial_slots = draft.policy.trial_slots();
+        let roster =
+            Roster::of(members, &parameters.latency, counted, trial_slots).ramping(is_ramping);
         let strategy = AnyStrategy::of(parameters, &roster, previous);
         Self {
             roster,
@@ -160,13 +185,15 @@ impl Tier {
 
     #[inline]
     fn take(&self, index: usize, bound: u32, now: Instant) -> Option<Picked> {
-        let state = Arc::clone(self.roster.acquire(index, bound)?);
+        let (state, trial) = self.roster.acquire(index, bound)?;
+        let state = Arc::clone(state);
         let awaiting = matches!(self.strategy, AnyStrategy::LeastResponseTime(_));
         Some(Picked::new(
             state,
             self.roster.in_flight().cloned(),
             self.roster.latency,
             awaiting,
+            trial,
             now,
         ))
     }

@@ -32,6 +32,7 @@ pub(crate) fn pick(
     scan(roster, hint, &mut draws, score)
 }
 
+#[inline]
 fn scan(
     roster: &Roster,
     hint: &PickHint<'_>,

@@ -39,15 +39,36 @@ impl LeastConnections {
     fn score(roster: &Roster, index: usize) -> f64 {
         f64::from(roster.state(index).in_flight()) / f64::from(roster.weight(index))
     }
+
+    /// The score while a backend is warmed up. The request to come counts too, else a backend that is idle for a moment, as
+    /// one with a small part of its weight mostly is, would be the best whatever its weight.
+    fn warming_score(roster: &Roster, index: usize) -> f64 {
+        let load = f64::from(roster.state(index).in_flight()) + 1.0;
+        load / f64::from(roster.weight(index))
+    }
+
+    #[cold]
+    fn pick_warming(roster: &Roster, hint: &PickHint<'_>) -> Option<usize> {
+        least::pick(roster, hint, |index| Self::warming_score(roster, index))
+    }
 }
 
 impl Strategy for LeastConnections {
     #[inline]
     fn pick(&self, roster: &Roster, hint: &PickHint<'_>, _now: Instant) -> Option<usize> {
+        if roster.is_ramping() {
+            return Self::pick_warming(roster, hint);
+        }
         least::pick(roster, hint, |index| Self::score(roster, index))
     }
 
     fn explain(&self, roster: &Roster, hint: &PickHint<'_>, _now: Instant) -> Reasoning {
+        if roster.is_ramping() {
+            let rule = "the fewest requests in flight, with this one, per weight";
+            return least::explain(roster, hint, rule, |index| {
+                Self::warming_score(roster, index)
+            });
+        }
         least::explain(
             roster,
             hint,

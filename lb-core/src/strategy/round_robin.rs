@@ -4,12 +4,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::{PickHint, Reasoning, Strategy};
+use crate::backend::FULL;
+use crate::hash::{mix, reduce};
 use crate::roster::Roster;
 
 /// Picks the eligible backends in turn, whatever their weights.
 ///
 /// The turn goes over the eligible backends only, so that the one after a dead backend does not get its share as well.
-/// A backend that is full or was tried gives its turn to the next one and the turn goes on from there.
+/// A backend that is full or was tried gives its turn to the next one and the turn goes on from there; one that is warmed
+/// up gives away as many turns, drawn by the request's bits, as it is short of its share.
 ///
 /// # Examples
 /// ```
@@ -38,8 +41,13 @@ impl RoundRobin {
     }
 
     /// Who takes the turn, and how many gave theirs away.
-    #[inline]
-    fn usable_from(roster: &Roster, hint: &PickHint<'_>, turn: u64) -> Option<(usize, u64)> {
+    #[inline(always)]
+    fn usable_from(
+        roster: &Roster,
+        hint: &PickHint<'_>,
+        turn: u64,
+        takes: impl Fn(usize) -> bool,
+    ) -> Option<(usize, u64)> {
         let eligible = roster.eligible();
         if eligible.is_empty() {
             return None;
@@ -48,8 +56,31 @@ impl RoundRobin {
         let in_turn = from.iter().chain(before).map(|&index| index as usize);
         in_turn
             .zip(0..)
-            .find(|&(index, _)| roster.is_usable(index, hint))
+            .find(|&(index, _)| takes(index) && roster.is_usable(index, hint))
     }
+
+    /// As [`RoundRobin::usable_from`], but backends that are warmed up take a turn as often as their percentages say. Out
+    /// of line, since mostly there is none.
+    #[cold]
+    fn warming_from(roster: &Roster, hint: &PickHint<'_>, turn: u64) -> Option<(usize, u64)> {
+        let draws = mix(hint.random ^ turn);
+        let takes = |index| takes_turn(roster, index, draws);
+        Self::usable_from(roster, hint, turn, takes)
+            .or_else(|| Self::usable_from(roster, hint, turn, |_| true))
+    }
+
+    #[inline]
+    fn find(roster: &Roster, hint: &PickHint<'_>, turn: u64) -> Option<(usize, u64)> {
+        if roster.is_ramping() {
+            return Self::warming_from(roster, hint, turn);
+        }
+        Self::usable_from(roster, hint, turn, |_| true)
+    }
+}
+
+fn takes_turn(roster: &Roster, index: usize, draws: u64) -> bool {
+    let percent = usize::from(roster.state(index).percent());
+    reduce(mix(draws ^ index as u64), usize::from(FULL)) < percent
 }
 
 #[inline]
@@ -65,7 +96,7 @@ impl Strategy for RoundRobin {
     #[inline]
     fn pick(&self, roster: &Roster, hint: &PickHint<'_>, _now: Instant) -> Option<usize> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let (index, passed) = Self::usable_from(roster, hint, turn)?;
+        let (index, passed) = Self::find(roster, hint, turn)?;
         if passed > 0 {
             self.turn.fetch_add(passed, Ordering::Relaxed);
         }
@@ -74,7 +105,7 @@ impl Strategy for RoundRobin {
 
     fn explain(&self, roster: &Roster, hint: &PickHint<'_>, _now: Instant) -> Reasoning {
         let turn = self.turn.load(Ordering::Relaxed);
-        let found = Self::usable_from(roster, hint, turn);
+        let found = Self::find(roster, hint, turn);
         let mut reasoning = Reasoning::new(
             found.map(|(index, _)| index),
             "the next in turn; the score is the distance to its turn",

@@ -2,6 +2,7 @@
 
 mod listener;
 mod pool;
+mod resilience;
 mod route;
 mod warning;
 
@@ -100,6 +101,21 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     findings.0
 }
 
+/// Fields of the protocol: whoever could write them would desynchronise the two sides.
+const FRAMING: [&str; 8] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Less would not hold the bodies of a handful of requests.
+const MEMORY_LEAST: u64 = 1 << 20;
+
 fn process(config: &Config, findings: &mut Findings) {
     let server = &config.server;
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -115,6 +131,14 @@ fn process(config: &Config, findings: &mut Findings) {
             "server.threads",
             "more than 1024 threads",
             "write \"auto\" for one for each core",
+        );
+    }
+    if server.memory_limit < MEMORY_LEAST {
+        let text = super::units::print_size(server.memory_limit);
+        findings.add(
+            "server.memory_limit",
+            format!("`memory_limit` must be at least 1MiB, got {text}"),
+            "write one like \"1GiB\"",
         );
     }
     findings.timeout(

@@ -1,5 +1,7 @@
 //! The defaults: the only place that holds them.
 
+mod resilience;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -10,9 +12,10 @@ use lb_core::Algorithm;
 use super::error::ValueError;
 use super::model::{
     BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config, ForwardedFields,
-    HashConfig, HashKey, HeaderChanges, Http2Config, ListenAddress, ListenerConfig,
-    ListenerTimeouts, ListenerTls, LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol,
-    RouteConfig, RouteMatch, TargetConfig, TlsVersion, UnderscoreHeaders,
+    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, ListenAddress,
+    ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OutlierDetectionConfig,
+    PoolTimeouts, ProcessConfig, Protocol, RetryConfig, RouteConfig, RouteMatch, TargetConfig,
+    TlsVersion, UnderscoreHeaders,
 };
 
 impl Default for Config {
@@ -42,6 +45,7 @@ impl Default for ProcessConfig {
             pseudonym: "lb".to_owned(),
             expose_details: false,
             underscore_headers: UnderscoreHeaders::Reject,
+            memory_limit: 1 << 30,
             shutdown_delay: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(30),
         }
@@ -59,6 +63,8 @@ impl ListenerConfig {
             protocols: vec![Protocol::H2, Protocol::Http11],
             http2: Http2Config::default(),
             timeouts: ListenerTimeouts::default(),
+            max_requests_per_connection: None,
+            max_connection_age: None,
             redirect_to: None,
         }
     }
@@ -140,6 +146,13 @@ impl LoadBalancerConfig {
             hash: HashConfig::default(),
             tls: BackendTlsConfig::default(),
             timeouts: PoolTimeouts::default(),
+            max_connections: None,
+            queue: 1024,
+            health_check: Some(HealthCheckConfig::default()),
+            outlier_detection: Some(OutlierDetectionConfig::default()),
+            circuit_breaker: None,
+            retry: RetryConfig::default(),
+            slow_start: None,
         }
     }
 }
@@ -160,6 +173,8 @@ impl Default for PoolTimeouts {
         Self {
             connect: Duration::from_secs(2),
             response_headers: Duration::from_secs(15),
+            queue: Duration::from_secs(1),
+            request: None,
             idle: Duration::from_secs(90),
         }
     }

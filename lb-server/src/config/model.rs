@@ -4,6 +4,8 @@
 //! value says about another (a route naming a pool that does not exist) is checked once, when a
 //! `Server` is made of them.
 
+mod resilience;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -12,6 +14,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use lb_core::Algorithm;
+
+pub use resilience::*;
 
 /// Everything a server is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +53,9 @@ pub struct ProcessConfig {
     pub expose_details: bool,
     /// What happens to request fields with an underscore in their name.
     pub underscore_headers: UnderscoreHeaders,
+    /// Bytes that bodies, their buffers and what retries keep may hold (1 GiB); beyond it new
+    /// requests get 503.
+    pub memory_limit: u64,
     /// How long to go on serving after the first signal before draining (0 s).
     pub shutdown_delay: Duration,
     /// How long running exchanges may take to finish while draining (30 s).
@@ -95,6 +102,11 @@ pub struct ListenerConfig {
     pub http2: Http2Config,
     /// Timeouts towards clients.
     pub timeouts: ListenerTimeouts,
+    /// Requests after which a connection is closed, gracefully; `None` is no limit.
+    pub max_requests_per_connection: Option<NonZeroU32>,
+    /// Age at which a connection is closed, gracefully; up to a tenth earlier, so that many that
+    /// were opened together do not end together. `None` is no limit.
+    pub max_connection_age: Option<Duration>,
     /// Answers every request with a redirect to the same URL on this scheme.
     pub redirect_to: Option<RedirectScheme>,
 }
@@ -216,6 +228,21 @@ pub struct LoadBalancerConfig {
     pub tls: BackendTlsConfig,
     /// Timeouts towards backends.
     pub timeouts: PoolTimeouts,
+    /// In-flight requests of all backends together; `None` is no limit.
+    pub max_connections: Option<NonZeroU32>,
+    /// Requests that may wait while all backends are at their `max_connections` (1,024); 0 (`"off"`)
+    /// refuses them at once.
+    pub queue: u32,
+    /// Probes (a TCP connection every 10 s); `None` (`"off"`) probes nothing.
+    pub health_check: Option<HealthCheckConfig>,
+    /// Ejection of backends by what they answer; `None` is `"off"`.
+    pub outlier_detection: Option<OutlierDetectionConfig>,
+    /// A pause for backends that fail; `None` (`"off"`) is the default.
+    pub circuit_breaker: Option<CircuitBreakerConfig>,
+    /// Retries; [`RetryConfig::off`] is `"off"`.
+    pub retry: RetryConfig,
+    /// A ramp for new and recovered backends; `None` (`"off"`) is the default.
+    pub slow_start: Option<SlowStartConfig>,
 }
 
 /// `[pools.x] hash`: what is hashed and how far a backend may be overloaded.
@@ -268,6 +295,11 @@ pub struct PoolTimeouts {
     pub connect: Duration,
     /// From the request sent to the response head (15 s).
     pub response_headers: Duration,
+    /// A place in the queue while all backends are full (1 s).
+    pub queue: Duration,
+    /// From the request's arrival to the response head, waiting and all attempts together; `None`
+    /// (`"off"`) is the default. A client's `grpc-timeout` that is shorter counts instead.
+    pub request: Option<Duration>,
     /// An unused connection is kept this long (90 s).
     pub idle: Duration,
 }

@@ -54,6 +54,7 @@ fn required(definition: &str) -> &'static [&'static str] {
         "TlsPair" | "Certificate" => &["cert", "key"],
         "TlsListed" => &["certificates"],
         "TlsSelfSigned" => &["self_signed"],
+        "SlowStartTable" => &["window"],
         "Redirect" => &["to"],
         "Respond" => &["status"],
         _ => &[],

@@ -2,10 +2,12 @@
 
 mod listener;
 mod pool;
+mod resilience;
 mod route;
 mod server;
 mod short;
 
+pub(super) use resilience::CONDITIONS;
 pub(super) use server::parse_network;
 pub(super) use short::{NAME as DEFAULT_NAME, written_path};
 
@@ -221,23 +223,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn size(&self) -> Option<u32> {
-        let bytes = match &self.node.value {
-            Value::Text(text) => units::parse_size(text)
-                .map_err(|help| self.report(format!("`{text}` is no size"), help))
-                .ok()?,
-            Value::Integer(number) if *number >= 0 => {
-                let help = units::bare_size(&number.to_string());
-                self.report(
-                    format!("a size needs a unit, got the bare number {number}"),
-                    help,
-                );
-                return None;
-            }
-            _ => {
-                self.expected("a size", "write \"64KiB\" or \"8MiB\"");
-                return None;
-            }
-        };
+        let bytes = self.large_size()?;
         u32::try_from(bytes)
             .map_err(|_| {
                 let text = units::print_size(bytes);
@@ -247,6 +233,26 @@ impl<'a> Cursor<'a> {
                 );
             })
             .ok()
+    }
+
+    fn large_size(&self) -> Option<u64> {
+        match &self.node.value {
+            Value::Text(text) => units::parse_size(text)
+                .map_err(|help| self.report(format!("`{text}` is no size"), help))
+                .ok(),
+            Value::Integer(number) if *number >= 0 => {
+                let help = units::bare_size(&number.to_string());
+                self.report(
+                    format!("a size needs a unit, got the bare number {number}"),
+                    help,
+                );
+                None
+            }
+            _ => {
+                self.expected("a size", "write \"64KiB\" or \"8MiB\"");
+                None
+            }
+        }
     }
 
     fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {

@@ -8,10 +8,12 @@ use http::{HeaderName, HeaderValue, Method};
 use lb_core::Algorithm;
 
 use super::model::{
-    BackendConfig, BackendTlsConfig, Config, ForwardedFields, HashConfig, HashKey, HeaderChanges,
-    Http2Config, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig,
-    PoolTimeouts, ProcessConfig, Protocol, RedirectScheme, RouteConfig, RouteMatch, TargetConfig,
-    UnderscoreHeaders,
+    BackendConfig, BackendTlsConfig, BackoffConfig, CircuitBreakerConfig, Config, ForwardedFields,
+    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, HttpProbeConfig,
+    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig,
+    OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RedirectScheme,
+    RetryConfig, RetryOn, RouteConfig, RouteMatch, SlowStartConfig, StatusRange, SuccessRateConfig,
+    TargetConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -69,6 +71,7 @@ setters!(ProcessConfig {
     pseudonym: impl Into<String> => Into::into,
     expose_details: bool,
     underscore_headers: UnderscoreHeaders,
+    memory_limit: u64,
     shutdown_delay: Duration,
     shutdown_timeout: Duration,
 });
@@ -79,6 +82,8 @@ setters!(ListenerConfig {
     tls: ListenerTls,
     http2: Http2Config,
     timeouts: ListenerTimeouts,
+    max_requests_per_connection: NonZeroU32 => Some,
+    max_connection_age: Duration => Some,
     redirect_to: RedirectScheme => Some,
 });
 
@@ -105,6 +110,13 @@ setters!(LoadBalancerConfig {
     hash: HashConfig,
     tls: BackendTlsConfig,
     timeouts: PoolTimeouts,
+    max_connections: NonZeroU32 => Some,
+    queue: u32,
+    health_check: impl Into<Option<HealthCheckConfig>> => Into::into,
+    outlier_detection: impl Into<Option<OutlierDetectionConfig>> => Into::into,
+    circuit_breaker: impl Into<Option<CircuitBreakerConfig>> => Into::into,
+    retry: RetryConfig,
+    slow_start: impl Into<Option<SlowStartConfig>> => Into::into,
 });
 
 impl LoadBalancerConfig {
@@ -145,7 +157,83 @@ setters!(BackendTlsConfig {
 setters!(PoolTimeouts {
     connect: Duration,
     response_headers: Duration,
+    queue: Duration,
+    request: Duration => Some,
     idle: Duration,
+});
+
+setters!(HealthCheckConfig {
+    probe: ProbeConfig,
+    interval: Duration,
+    unhealthy_interval: Duration => Some,
+    timeout: Duration,
+    unhealthy_after: NonZeroU32,
+    healthy_after: NonZeroU32,
+    jitter: u8,
+});
+
+setters!(HttpProbeConfig {
+    path: impl Into<String> => Into::into,
+    method: Method,
+    host: impl Into<String> => |host: _| Some(Into::into(host)),
+    headers: Vec<(HeaderName, HeaderValue)>,
+    expect_status: Vec<StatusRange>,
+    expect_body: impl Into<String> => |text: _| Some(Into::into(text)),
+});
+
+setters!(OutlierDetectionConfig {
+    consecutive_errors: NonZeroU32,
+    consecutive_gateway_errors: NonZeroU32 => Some,
+    success_rate: SuccessRateConfig => Some,
+    interval: Duration,
+    eject_for: Duration,
+    max_eject_for: Duration,
+    max_ejected_percent: u8,
+    panic_below_percent: u8,
+});
+
+setters!(SuccessRateConfig {
+    min_requests: NonZeroU32,
+    min_backends: NonZeroU32,
+    deviations: f64,
+});
+
+setters!(CircuitBreakerConfig {
+    failure_ratio: f64,
+    min_requests: NonZeroU32,
+    window: Duration,
+    open_for: Duration,
+    max_open_for: Duration,
+    half_open_requests: NonZeroU32,
+});
+
+setters!(RetryConfig {
+    attempts: NonZeroU32,
+    on: RetryOn,
+    per_try_timeout: Duration => Some,
+    budget_percent: u32,
+    budget_min_per_second: u32,
+    backoff: BackoffConfig,
+    hedge: Duration => Some,
+});
+
+setters!(RetryOn {
+    connect_error: bool,
+    refused_stream: bool,
+    reset_before_headers: bool,
+    timeout: bool,
+    statuses: Vec<u16>,
+});
+
+setters!(BackoffConfig {
+    base: Duration,
+    max: Duration,
+});
+
+setters!(SlowStartConfig {
+    window: Duration,
+    min_percent: u8,
+    aggression: f64,
 });
 
 setters!(BackendConfig {

@@ -3,13 +3,26 @@
 //! Reading does not go through these structs, because a reader has to know where each value stands.
 //! Tests hold the two together: what is printed reads back as the same configuration.
 
+macro_rules! schemas {
+    ($($name:ident => $json:tt),* $(,)?) => {
+        $(fn $name(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            schemars::json_schema!($json)
+        })*
+    };
+}
+
+use schemas;
+
 mod convert;
+mod resilience;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
 
 /// The configuration of a load balancer, in the long form.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -38,6 +51,11 @@ struct Duration(#[schemars(regex(pattern = r"^([0-9]+(h|m|s|ms|us|ns))+$"))] Str
 #[schemars(transparent)]
 struct Size(#[schemars(regex(pattern = r"^[0-9]+(B|KB|MB|GB|KiB|MiB|GiB)$"))] String);
 
+/// A number of at least 1.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(transparent)]
+struct Count(#[schemars(range(min = 1))] u32);
+
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Server {
@@ -65,6 +83,8 @@ struct Server {
     /// What happens to request fields with an underscore in their name.
     #[schemars(schema_with = "underscores")]
     underscore_headers: &'static str,
+    /// Bytes that bodies and their buffers may hold.
+    memory_limit: Size,
     /// How long to serve after the signal before draining.
     shutdown_delay: Duration,
     /// How long exchanges may take to finish while draining.
@@ -96,6 +116,10 @@ struct Listener {
     /// Protocols offered: "h2", "http/1.1".
     #[schemars(schema_with = "protocols")]
     protocols: Vec<&'static str>,
+    /// Requests after which a connection is closed.
+    max_requests_per_connection: OrOff<Count>,
+    /// Age at which a connection is closed.
+    max_connection_age: OrOff<Duration>,
     /// Send every request to the same URL on https.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "redirect_scheme")]
@@ -201,6 +225,10 @@ struct Pool {
     /// How a backend is picked.
     #[schemars(schema_with = "algorithms")]
     algorithm: &'static str,
+    /// In-flight requests of all backends together.
+    max_connections: OrOff<Count>,
+    /// Requests that may wait while all backends are full.
+    queue: OrOff<Count>,
     /// The backends: URLs, or tables.
     backends: Vec<BackendEntry>,
     /// What is hashed, for ip-hash and consistent-hashing.
@@ -209,6 +237,16 @@ struct Pool {
     tls: BackendTls,
     /// Timeouts towards backends.
     timeouts: PoolTimeouts,
+    /// Probes: a table, "off", "tcp", "http", "grpc", or a path.
+    health_check: OrOff<HealthCheck>,
+    /// Ejection of backends by what they answer.
+    outlier_detection: OrOff<OutlierDetection>,
+    /// A pause for backends that fail.
+    circuit_breaker: OrOff<CircuitBreaker>,
+    /// Retries.
+    retry: OrOff<Retry>,
+    /// A ramp for new and recovered backends.
+    slow_start: OrOff<SlowStart>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -276,6 +314,10 @@ struct PoolTimeouts {
     connect: Duration,
     /// From the request sent to the response head.
     response_headers: Duration,
+    /// A place in the queue while all backends are full.
+    queue: Duration,
+    /// From the request's arrival to the response head, all attempts together.
+    request: OrOff<Duration>,
     /// An unused connection is kept this long.
     idle: Duration,
 }
@@ -355,14 +397,6 @@ struct Changes {
     set: Map<String, Value>,
     /// Fields that are deleted.
     remove: Vec<String>,
-}
-
-macro_rules! schemas {
-    ($($name:ident => $json:tt),* $(,)?) => {
-        $(fn $name(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-            schemars::json_schema!($json)
-        })*
-    };
 }
 
 schemas! {

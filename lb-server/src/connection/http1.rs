@@ -4,20 +4,23 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 
-use super::Terms;
+use super::{Terms, Wear};
 use crate::body::{Body, BodyError};
 use crate::clock;
 use crate::drain::Drain;
+use crate::handler::Exchange;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::transport::Transport;
 use crate::watched::{Watched, may_pause};
@@ -28,11 +31,22 @@ use crate::watched::{Watched, may_pause};
 struct Activity {
     last: Mutex<Instant>,
     running: AtomicUsize,
+    /// Requests so far.
+    requests: AtomicU32,
+    /// When the connection is retired for its age.
+    retire_at: Option<Instant>,
 }
 
 impl Activity {
     fn touch(&self) {
         *self.last.lock() = clock::now();
+    }
+
+    /// Whether the request just answered is the last one.
+    fn is_worn(&self, wear: &Wear) -> bool {
+        wear.max_requests
+            .is_some_and(|max| self.requests.load(Ordering::Relaxed) >= max.get())
+            || self.retire_at.is_some_and(|at| at <= clock::now())
     }
 }
 
@@ -47,6 +61,8 @@ pub(crate) async fn serve(
     let activity = Arc::new(Activity {
         last: Mutex::new(clock::now()),
         running: AtomicUsize::new(0),
+        requests: AtomicU32::new(0),
+        retire_at: terms.wear.retire_at(|| pipeline.draw()),
     });
     let limits = &terms.http2;
     let service = {
@@ -55,7 +71,7 @@ pub(crate) async fn serve(
             answer(
                 Arc::clone(&pipeline),
                 Arc::clone(&arrival),
-                terms.timeouts.stream_idle,
+                Arc::clone(&terms),
                 Arc::clone(&activity),
                 request,
             )
@@ -72,7 +88,11 @@ pub(crate) async fn serve(
     let mut connection = pin!(connection);
     let mut draining = pin!(drain.begun());
     let mut is_draining = false;
-    let mut timer = pin!(tokio::time::sleep(terms.timeouts.idle));
+    let first_look = clock::now() + terms.timeouts.idle;
+    let first_look = activity
+        .retire_at
+        .map_or(first_look, |at| at.min(first_look));
+    let mut timer = pin!(tokio::time::sleep_until(first_look.into()));
     let run = poll_fn(|cx| {
         if !is_draining && draining.as_mut().poll(cx).is_ready() {
             is_draining = true;
@@ -96,9 +116,17 @@ pub(crate) async fn serve(
             if now >= until {
                 return Poll::Ready(());
             }
-            timer
-                .as_mut()
-                .reset(until.min(now + terms.timeouts.idle).into());
+            let until = until.min(now + terms.timeouts.idle);
+            match activity.retire_at {
+                Some(at) if at > now => timer.as_mut().reset(until.min(at).into()),
+                Some(_) if !is_running && !is_draining => {
+                    is_draining = true;
+                    connection.as_mut().graceful_shutdown();
+                    timer.as_mut().reset(until.into());
+                    cx.waker().wake_by_ref();
+                }
+                _ => timer.as_mut().reset(until.into()),
+            }
         }
         Poll::Pending
     });
@@ -112,7 +140,7 @@ pub(crate) async fn serve(
 async fn answer(
     pipeline: Arc<Pipeline>,
     arrival: Arc<Arrival>,
-    stream_idle: Duration,
+    terms: Arc<Terms>,
     activity: Arc<Activity>,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Tracked>, Infallible> {
@@ -122,19 +150,29 @@ async fn answer(
     let (parts, incoming) = request.into_parts();
     let may_pause = Arc::new(AtomicBool::new(may_pause(&parts.headers)));
     let (exchange, checked, is_html) = pipeline.admit(parts, arrival);
-    let idle = exchange.stream_idle(stream_idle);
+    let idle = exchange.stream_idle(terms.timeouts.stream_idle);
     let body = match Body::from_http1(incoming) {
         body if body.is_end_stream() => body,
         body => Body::new(Watched::new(body, idle, Arc::clone(&may_pause))),
     };
-    let response = pipeline.answer(&exchange, checked, body, is_html).await;
+    activity.requests.fetch_add(1, Ordering::Relaxed);
+    let mut response = pipeline.answer(&exchange, checked, body, is_html).await;
+    if activity.is_worn(&terms.wear) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     may_pause.store(true, Ordering::Relaxed);
     activity.touch();
     pipeline.counters().finished(
         clock::now().saturating_duration_since(started),
         response.status().is_server_error(),
     );
-    Ok(response.map(|body| Tracked { body, running }))
+    Ok(response.map(|body| Tracked {
+        body,
+        running,
+        _exchange: exchange,
+    }))
 }
 
 /// An exchange that has not ended.
@@ -158,6 +196,8 @@ impl Drop for Running {
 struct Tracked {
     body: Body,
     running: Running,
+    /// Holds what the exchange takes of the process until its last byte.
+    _exchange: Exchange,
 }
 
 impl http_body::Body for Tracked {

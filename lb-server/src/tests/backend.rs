@@ -1,5 +1,8 @@
 //! Scripted backends.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
@@ -25,6 +28,30 @@ impl Backlog {
 
     pub(super) async fn http2(&mut self) -> Http2 {
         Http2::built(self.accept().await, &h2::server::Builder::new()).await
+    }
+
+    /// Answers every request on every connection with this, and counts them.
+    pub(super) fn always(mut self, response: &'static str) -> Arc<AtomicU32> {
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&count);
+        tokio::spawn(async move {
+            while let Some(mut pipe) = self.0.recv().await {
+                let counted = Arc::clone(&counted);
+                tokio::spawn(async move {
+                    let mut heard = Vec::new();
+                    while pipe.read_buf(&mut heard).await.is_ok_and(|read| read > 0) {
+                        if heard.ends_with(b"\r\n\r\n") {
+                            heard.clear();
+                            counted.fetch_add(1, Ordering::Relaxed);
+                            if pipe.write_all(response.as_bytes()).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        count
     }
 
     /// Whether nobody has connected since the last one was accepted.

@@ -8,6 +8,9 @@ use tokio::io::AsyncReadExt;
 use super::client::{get, read};
 use super::wire::{self, Wire, block};
 use super::{Proxy, settle, soon};
+use crate::error::ErrorKind;
+use crate::running::Running;
+use tokio_util::task::TaskTracker;
 
 #[tokio::test(start_paused = true)]
 async fn says_goodbye_in_two_steps_and_lets_the_exchange_finish() {
@@ -81,4 +84,89 @@ async fn cuts_what_runs_when_forced() {
     backend.closed().await;
     soon("the end of the drain", proxy.drain.finished()).await;
     assert_eq!(proxy.in_flight(), 0);
+}
+
+/// The server as its program sees it, without threads.
+fn running(proxy: &Proxy) -> Running {
+    let workers = TaskTracker::new();
+    workers.close();
+    Running {
+        addresses: Vec::new(),
+        handle: proxy.handle.clone(),
+        workers,
+        delay: Duration::from_secs(2),
+        timeout: Duration::from_secs(5),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn serves_on_for_the_delay_and_cuts_exactly_at_the_deadline() {
+    let proxy = Proxy::to(&["http://a:80"]);
+    let mut backlog = proxy.backend("a");
+    let mut slow = proxy.connect().await;
+    let (response, _) = slow.start(get("/slow"), true).await;
+    let mut backend = backlog.http1().await;
+    backend.head().await;
+    let began = tokio::time::Instant::now();
+    let ended = tokio::spawn(running(&proxy).shutdown());
+    tokio::time::sleep(Duration::from_millis(1900)).await;
+    let mut late = proxy.connect().await;
+    let (reply, _) = join(late.get("/"), async {
+        backlog.http1().await.answer("served").await
+    })
+    .await;
+    assert_eq!(reply.text(), "served");
+    let error = ended.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ShutdownTimeout);
+    assert_eq!(began.elapsed().as_millis(), 7000);
+    assert!(read(response).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn ends_with_the_last_exchange() {
+    let proxy = Proxy::to(&["http://a:80"]);
+    let mut backlog = proxy.backend("a");
+    let mut client = proxy.connect().await;
+    let (response, _) = client.start(get("/"), true).await;
+    let mut backend = backlog.http1().await;
+    backend.head().await;
+    let began = tokio::time::Instant::now();
+    let ended = tokio::spawn(running(&proxy).shutdown());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    backend
+        .say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        .await;
+    assert_eq!(read(response).await.unwrap().text(), "ok");
+    ended.await.unwrap().unwrap();
+    assert_eq!(began.elapsed().as_secs(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_drains_finishes_and_gets_nothing_new() {
+    let proxy = Proxy::to(&["http://a:80", "http://b:80"]);
+    let mut backlog = proxy.backend("a");
+    let others = proxy
+        .backend("b")
+        .always("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother");
+    let mut client = proxy.connect().await;
+    let (response, _) = client.start(get("/"), true).await;
+    let mut backend = backlog.http1().await;
+    backend.head().await;
+    assert!(proxy.handle.drain_backend("default/http://a:80", true));
+    for _request in 0..4 {
+        assert_eq!(client.get("/").await.text(), "other");
+    }
+    backend
+        .say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        .await;
+    assert_eq!(read(response).await.unwrap().text(), "ok");
+    assert_eq!(others.load(std::sync::atomic::Ordering::Relaxed), 4);
+    assert!(proxy.handle.drain_backend("default/http://a:80", false));
+    // One of the next two is its turn.
+    let (first, _) = client.start(get("/"), true).await;
+    let (second, _) = client.start(get("/"), true).await;
+    backend.answer("back").await;
+    let texts = [read(first).await.unwrap(), read(second).await.unwrap()];
+    assert!(texts.iter().any(|reply| reply.text() == "back"));
+    assert!(!proxy.handle.drain_backend("default/http://c:80", true));
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::Frame;
-use lb_core::{Outcome, Picked};
+use lb_core::{Cause, Outcome};
 
 use super::connections::Upstreams;
 use super::{Attempt, UpstreamError};
 use crate::body::BodyError;
 use crate::clock;
-use crate::snapshot::BackendTarget;
+use crate::queue::InFlight;
 
 /// The rest of an exchange with a backend after its response head.
 ///
@@ -22,29 +23,32 @@ pub(crate) struct ResponseBody {
     /// `None` after the end.
     running: Option<Running>,
     upstreams: Arc<Upstreams>,
-    target: Arc<BackendTarget>,
     length: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Running {
     attempt: Attempt,
-    picked: Picked,
+    picked: InFlight,
+    started: Instant,
 }
 
 impl ResponseBody {
     pub(crate) fn new(
         attempt: Attempt,
-        picked: Picked,
+        picked: InFlight,
+        started: Instant,
         upstreams: Arc<Upstreams>,
-        target: Arc<BackendTarget>,
         length: Option<u64>,
     ) -> Self {
         let ended = attempt.is_end_stream();
         let mut body = Self {
-            running: Some(Running { attempt, picked }),
+            running: Some(Running {
+                attempt,
+                picked,
+                started,
+            }),
             upstreams,
-            target,
             length,
         };
         if ended {
@@ -101,23 +105,29 @@ impl ResponseBody {
     }
 
     fn end(&mut self) {
-        let Some(Running { attempt, picked }) = self.running.take() else {
+        let Some(Running {
+            attempt, picked, ..
+        }) = self.running.take()
+        else {
             return;
         };
-        // The outcome was told with the response head.
-        drop(picked);
         if let Attempt::Http1(exchange) = attempt
             && let Some(connection) = exchange.into_connection()
         {
-            self.upstreams.give_back(&self.target, connection);
+            self.upstreams.give_back(picked.target(), connection);
         }
+        // The outcome was told with the response head.
+        drop(picked);
     }
 
     fn fail(&mut self) {
-        if let Some(Running { picked, .. }) = self.running.take() {
+        if let Some(Running {
+            picked, started, ..
+        }) = self.running.take()
+        {
             let now = clock::now();
-            let latency = now.saturating_duration_since(picked.started());
-            picked.finish(Outcome::Failure { latency }, now);
+            let latency = now.saturating_duration_since(started);
+            picked.finish(Outcome::failure(latency, Cause::Reset), now);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Unevenly spaced samples, decay, ages, and what another thread's clock reading does.
 
 use super::*;
+use crate::backend::Cause;
 
 const PARAMETERS: LatencyParameters = LatencyParameters {
     default_rtt: Duration::from_millis(30),
@@ -76,9 +77,7 @@ fn decays_while_unused() {
 fn a_quick_failure_counts_as_slow_and_a_slow_one_as_long_as_it_took() {
     for (took, counted) in [(0, 1000.0), (3000, 3000.0)] {
         let latency = latency();
-        let outcome = Outcome::Failure {
-            latency: Duration::from_millis(took),
-        };
+        let outcome = Outcome::failure(Duration::from_millis(took), Cause::Timeout);
         latency.record(outcome, Duration::ZERO, rule(), tick(10));
         assert_near(expected(&latency, 10), counted);
     }
@@ -144,9 +143,7 @@ fn extreme_parameters_give_finite_scores() {
     let latency = Latency::new(&extreme, tick(0));
     assert!(latency.expected_millis(rule, tick(0)).is_finite());
     latency.record(
-        Outcome::Failure {
-            latency: Duration::ZERO,
-        },
+        Outcome::failure(Duration::ZERO, Cause::Timeout),
         Duration::ZERO,
         rule,
         tick(1),

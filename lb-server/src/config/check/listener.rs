@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::Findings;
 use crate::config::model::{
     Config, Http2Config, ListenAddress, ListenerConfig, ListenerTls, Protocol,
 };
-use crate::config::units::print_size;
+use crate::config::units::{print_duration, print_size};
 use crate::config::url::is_host;
 
 /// The largest window of RFC 9113 §6.9.1.
@@ -35,6 +36,20 @@ pub(super) fn check(name: &str, listener: &ListenerConfig, findings: &mut Findin
     ] {
         findings.timeout(format!("{path}.timeouts.{key}"), value);
         findings.not_forever(format!("{path}.timeouts.{key}"), value);
+    }
+    if let Some(age) = listener.max_connection_age {
+        let path = format!("{path}.max_connection_age");
+        findings.not_forever(path.clone(), age);
+        if age < Duration::from_secs(1) {
+            findings.add(
+                path,
+                format!(
+                    "`max_connection_age` must be at least 1s, got {}",
+                    print_duration(age)
+                ),
+                "write one like \"1h\", or \"off\"",
+            );
+        }
     }
 }
 

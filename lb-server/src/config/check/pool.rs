@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lb_core::Algorithm;
 
-use super::Findings;
+use super::{Findings, resilience};
 use crate::config::model::{BackendConfig, HashConfig, HashKey, LoadBalancerConfig};
 use crate::config::url::is_host;
 
@@ -40,11 +40,17 @@ pub(super) fn check(name: &str, pool: &LoadBalancerConfig, findings: &mut Findin
     for (key, value) in [
         ("connect", pool.timeouts.connect),
         ("response_headers", pool.timeouts.response_headers),
+        ("queue", pool.timeouts.queue),
         ("idle", pool.timeouts.idle),
     ] {
         findings.timeout(format!("{path}.timeouts.{key}"), value);
         findings.not_forever(format!("{path}.timeouts.{key}"), value);
     }
+    if let Some(value) = pool.timeouts.request {
+        findings.timeout(format!("{path}.timeouts.request"), value);
+        findings.not_forever(format!("{path}.timeouts.request"), value);
+    }
+    resilience::check(&path, pool, findings);
 }
 
 fn identity(config: &BackendConfig) -> String {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::Findings;
+use super::{FRAMING, Findings};
 use crate::config::model::{
     Config, HeaderChanges, ListenerTls, RouteConfig, RouteMatch, TargetConfig,
 };
@@ -185,17 +185,7 @@ fn changes(path: &str, changes: &HeaderChanges, findings: &mut Findings) {
     let removed = removed.map(|(index, name)| (format!("{path}.remove[{index}]"), name));
     for (path, name) in set.chain(removed) {
         // Framing belongs to the protocol: changing it here would desynchronise the two sides.
-        let framing = [
-            "connection",
-            "content-length",
-            "host",
-            "keep-alive",
-            "te",
-            "trailer",
-            "transfer-encoding",
-            "upgrade",
-        ];
-        if framing.contains(&name.as_str()) {
+        if FRAMING.contains(&name.as_str()) {
             findings.add(
                 path,
                 format!("`{name}` belongs to the protocol and cannot be changed"),

@@ -1,6 +1,7 @@
 //! `[listeners.x]`.
 
 use super::Cursor;
+use super::resilience::{optional_count, optional_duration};
 use crate::config::model::{
     CertificateConfig, Http2Config, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
     Protocol, RedirectScheme, TlsVersion,
@@ -23,6 +24,16 @@ pub(super) fn listener(cursor: &Cursor<'_>) -> Option<ListenerConfig> {
         });
         fields.read("http2", &mut config.http2, http2);
         fields.read("timeouts", &mut config.timeouts, timeouts);
+        fields.read(
+            "max_requests_per_connection",
+            &mut config.max_requests_per_connection,
+            optional_count,
+        );
+        fields.read(
+            "max_connection_age",
+            &mut config.max_connection_age,
+            optional_duration,
+        );
         fields.read_some("redirect_to", &mut config.redirect_to, |cursor| {
             cursor.choice(&[("https", RedirectScheme::Https)])
         });

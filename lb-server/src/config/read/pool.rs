@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use lb_core::Algorithm;
 
+use super::resilience::{self, unless_off};
 use super::{Cursor, server::count};
 use crate::config::model::{
     BackendConfig, BackendTlsConfig, HashConfig, LoadBalancerConfig, PoolTimeouts,
@@ -19,6 +20,29 @@ pub(super) fn pool(cursor: &Cursor<'_>) -> Option<LoadBalancerConfig> {
         fields.read("hash", &mut config.hash, hash);
         fields.read("tls", &mut config.tls, tls);
         fields.read("timeouts", &mut config.timeouts, timeouts);
+        fields.read(
+            "max_connections",
+            &mut config.max_connections,
+            resilience::optional_count,
+        );
+        fields.read("queue", &mut config.queue, |cursor| {
+            resilience::number_or_off(cursor, 1_000_000)
+        });
+        fields.read("health_check", &mut config.health_check, |cursor| {
+            unless_off(cursor, resilience::health_check)
+        });
+        fields.read(
+            "outlier_detection",
+            &mut config.outlier_detection,
+            |cursor| unless_off(cursor, resilience::outlier_detection),
+        );
+        fields.read("circuit_breaker", &mut config.circuit_breaker, |cursor| {
+            unless_off(cursor, resilience::circuit_breaker)
+        });
+        fields.read("retry", &mut config.retry, resilience::retry);
+        fields.read("slow_start", &mut config.slow_start, |cursor| {
+            unless_off(cursor, resilience::slow_start)
+        });
         if fields.get("backends").is_none() {
             cursor.report(
                 "a pool needs backends",
@@ -122,6 +146,12 @@ fn timeouts(cursor: &Cursor<'_>) -> Option<PoolTimeouts> {
             "response_headers",
             &mut config.response_headers,
             Cursor::duration,
+        );
+        fields.read("queue", &mut config.queue, Cursor::duration);
+        fields.read(
+            "request",
+            &mut config.request,
+            resilience::optional_duration,
         );
         fields.read("idle", &mut config.idle, Cursor::duration);
     })?;

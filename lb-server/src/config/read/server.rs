@@ -50,6 +50,7 @@ pub(super) fn process(cursor: &Cursor<'_>) -> Option<ProcessConfig> {
             &mut config.underscore_headers,
             |cursor| cursor.choice(&UNDERSCORES),
         );
+        fields.read("memory_limit", &mut config.memory_limit, Cursor::large_size);
         fields.read(
             "shutdown_delay",
             &mut config.shutdown_delay,

@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::{
-    Backend, BackendEntry, BackendTls, Certificate, Changes, Duration, File, Hash, Http2, Listener,
-    ListenerTimeouts, Match, OneOrMore, Pool, PoolTimeouts, Redirect, Respond, Route, Server, Size,
-    Threads, Tls, TlsListed, TlsSelfSigned,
+    Backend, BackendEntry, BackendTls, Certificate, Changes, Count, Duration, File, Hash, Http2,
+    Listener, ListenerTimeouts, Match, OneOrMore, OrOff, Pool, PoolTimeouts, Redirect, Respond,
+    Route, Server, Size, Threads, Tls, TlsListed, TlsSelfSigned,
 };
 use crate::config::model::{
     BackendConfig, Config, ForwardedFields, HeaderChanges, ListenerConfig, ListenerTls,
@@ -37,11 +37,11 @@ impl From<&Config> for File {
     }
 }
 
-fn duration(value: std::time::Duration) -> Duration {
+pub(super) fn duration(value: std::time::Duration) -> Duration {
     Duration(print_duration(value))
 }
 
-fn size(value: u32) -> Size {
+fn size(value: impl Into<u64>) -> Size {
     Size(print_size(value.into()))
 }
 
@@ -83,6 +83,7 @@ fn server(config: &ProcessConfig) -> Server {
             UnderscoreHeaders::Drop => "drop",
             UnderscoreHeaders::Allow => "allow",
         },
+        memory_limit: size(config.memory_limit),
         shutdown_delay: duration(config.shutdown_delay),
         shutdown_timeout: duration(config.shutdown_timeout),
     }
@@ -100,6 +101,12 @@ fn listener(config: &ListenerConfig) -> Listener {
                 Protocol::Http11 => "http/1.1",
             })
             .collect(),
+        max_requests_per_connection: OrOff::of(
+            config
+                .max_requests_per_connection
+                .map(|count| Count(count.into())),
+        ),
+        max_connection_age: OrOff::of(config.max_connection_age.map(duration)),
         redirect_to: config.redirect_to.map(|RedirectScheme::Https| "https"),
         tls: tls(&config.tls),
         http2: Http2 {
@@ -151,6 +158,8 @@ fn tls(config: &ListenerTls) -> Tls {
 fn pool(config: &LoadBalancerConfig) -> Pool {
     Pool {
         algorithm: config.algorithm.as_str(),
+        max_connections: OrOff::of(config.max_connections.map(|count| Count(count.into()))),
+        queue: OrOff::of((config.queue > 0).then_some(Count(config.queue))),
         backends: config.backends.iter().map(backend).collect(),
         hash: Hash {
             key: escape(&config.hash.key.to_string()),
@@ -165,8 +174,15 @@ fn pool(config: &LoadBalancerConfig) -> Pool {
         timeouts: PoolTimeouts {
             connect: duration(config.timeouts.connect),
             response_headers: duration(config.timeouts.response_headers),
+            queue: duration(config.timeouts.queue),
+            request: OrOff::of(config.timeouts.request.map(duration)),
             idle: duration(config.timeouts.idle),
         },
+        health_check: OrOff::of(config.health_check.as_ref().map(Into::into)),
+        outlier_detection: OrOff::of(config.outlier_detection.as_ref().map(Into::into)),
+        circuit_breaker: OrOff::of(config.circuit_breaker.as_ref().map(Into::into)),
+        retry: OrOff::On((&config.retry).into()),
+        slow_start: OrOff::of(config.slow_start.as_ref().map(Into::into)),
     }
 }
 
