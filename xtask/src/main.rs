@@ -31,14 +31,11 @@ enum Chore {
     Test,
     /// The same without installing anything and without the tests that need foreign programs.
     Check,
-    /// Runs the benchmarks of lb-core; what follows `--` is passed on.
+    /// Measures the proxy under load, beside other proxies if asked to.
     ///
-    /// The benchmark of the whole proxy, with load from other processes, is not part of it yet.
-    Bench {
-        /// Arguments for `cargo bench -p lb-core`.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    /// First come the crates' own benchmarks of one operation each. Results go to a table, and to
+    /// `target/bench/`. A quiet machine is needed for figures worth quoting.
+    Bench(bench::Arguments),
     /// Checks the rules of layout that neither rustfmt nor clippy knows.
     Tidy,
 }
@@ -47,7 +44,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Test => test::run(),
         Chore::Check => check::run(),
-        Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Tidy => tidy::run(),
     };
     match done {

@@ -122,6 +122,15 @@ impl Workspace {
             .collect()
     }
 
+    /// Names of the crates that have benchmarks.
+    pub(crate) fn benchmarked(&self) -> Vec<&str> {
+        let has = |name: &&str| {
+            let mut targets = self.list(name, "targets");
+            targets.any(|target| target["kind"][0] == "bench")
+        };
+        self.crates().into_iter().filter(has).collect()
+    }
+
     fn list(&self, name: &str, key: &str) -> impl Iterator<Item = &Value> {
         let packages = self.metadata["packages"].as_array().into_iter().flatten();
         packages
