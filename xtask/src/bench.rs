@@ -10,6 +10,7 @@ mod json;
 mod load;
 mod machine;
 mod measure;
+mod memory;
 mod peer;
 mod process;
 mod statistics;
@@ -25,7 +26,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use self::backend::Backends;
-use self::measure::{Effort, Outcome};
+use self::measure::{Bench, Effort, Outcome};
 use self::peer::{Candidate, PEERS, Peer};
 use self::process::Directory;
 use self::workload::{WORKLOADS, Workload};
@@ -85,6 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for one in &candidates {
         say(&format!("    {:<8} {}", one.peer.name(), one.version));
     }
+    let generator = generator(&workspace)?;
     let backends = Backends::start(Directory::new()?, &candidates[0].program)?;
     let effort = if arguments.quick {
         Effort {
@@ -97,6 +99,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             round: Duration::from_secs(arguments.seconds),
         }
     };
+    let bench = Bench {
+        candidates: &candidates,
+        backends: &backends,
+        generator: &generator,
+        effort,
+    };
     let mut outcomes: Vec<Outcome> = Vec::new();
     for (number, workload) in workloads.iter().enumerate() {
         say(&format!(
@@ -105,7 +113,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             workloads.len(),
             workload.title
         ));
-        let outcome = measure::run(workload, &candidates, &backends, effort)?;
+        let outcome = measure::run(workload, &bench)?;
         say(&table::workload(&outcome));
         outcomes.push(outcome);
     }
@@ -191,6 +199,13 @@ fn binary(arguments: &Arguments, workspace: &Workspace) -> Result<PathBuf> {
     }
     steps::succeed(&mut workspace.cargo(&["build", "--locked", "--release", "-p", "lb-cli"]))?;
     Ok(workspace.target.join("release/lb-cli"))
+}
+
+/// Builds our load generator.
+fn generator(workspace: &Workspace) -> Result<PathBuf> {
+    let mut build = workspace.cargo(&["build", "--locked", "--release", "-p", "xtask"]);
+    steps::succeed(build.args(["--features", "load", "--bin", "lb-load"]))?;
+    Ok(workspace.target.join("release/lb-load"))
 }
 
 fn build(peer: Peer, program: &Path) -> Result<Candidate> {

@@ -43,6 +43,7 @@ impl Backends {
         );
         let text = config(&directory, [h1, h2c, tls]);
         let file = directory.write("backend.conf", text)?;
+        directory.write("nobody", "")?;
         let mut command = pinned(&nginx, &machine::backend_core());
         command.args(["-p", &directory.file(""), "-e", "stderr", "-c", &file]);
         let mut process = Process::start("backend", command, directory.path())?;
@@ -105,6 +106,10 @@ pub(crate) fn path(load: Load) -> String {
         Load::Download { bytes } => format!("/body-{bytes}"),
         Load::Upload { .. } => "/upload".to_owned(),
         Load::Grpc => "/bench.Echo/Unary".to_owned(),
+        Load::Active => "/never".to_owned(),
+        Load::Handshake { .. } | Load::Rate { .. } | Load::Standing | Load::Idle => {
+            "/body-1024".to_owned()
+        }
     }
 }
 
@@ -146,7 +151,8 @@ fn config(directory: &Directory, [h1, h2c, tls]: [[u16; 2]; 3]) -> String {
     let many = (0..MOST_BACKENDS).map(|number| format!("listen {};\n", address(number, h1[0])));
     let many: String = many.collect();
     // The body of an upload is read to its end before it is answered: nginx alone would answer
-    // at once and drop what still comes, so it asks itself, without the body.
+    // at once and drop what still comes, so it asks itself, without the body. What is not
+    // authorised is refused late, later than anything here waits.
     format!(
         r#"
 daemon off; master_process off; pid {pid}; error_log stderr crit; worker_rlimit_nofile 65536;
@@ -172,6 +178,7 @@ http {{
         location /bench.Echo/ {{
             default_type application/grpc; add_trailer grpc-status 0; return 200 "message of the service";
         }}
+        location /never {{ auth_basic never; auth_basic_user_file {root}/nobody; auth_delay 10m; }}
     }}
     server {{ listen unix:{socket}; location / {{ return 200 ok; }} }}
 }}

@@ -71,10 +71,19 @@ fn reach(outcome: &Outcome, goal: &Goal, all: &[Outcome]) -> Option<(&'static st
             let (against, reached) = ratio(Series::cost)?;
             Some(("processor time, ours ÷", against, reached))
         }
+        Figure::P99 => {
+            let (against, reached) = ratio(|series| series.latency(|latency| latency.p99))?;
+            Some(("p99 latency, ours ÷", against, reached))
+        }
+        Figure::KibibytesPerConnection => Some((
+            "KiB per connection",
+            String::new(),
+            ours.each()?.median / 1024.0,
+        )),
         Figure::Scaling => {
-            // The same load on one worker stands in the list under the name without the ending.
-            let (single, _) = outcome.workload.name.rsplit_once('-')?;
-            let single = all.iter().find(|other| other.workload.name == single)?;
+            let single = all
+                .iter()
+                .find(|other| other.workload.name == "workers-1")?;
             let one = single.of(Peer::Ours)?.rate()?.median;
             Some((
                 "requests/s, two workers ÷ one",

@@ -1,4 +1,6 @@
-//! The load generators: h2load where requests come as fast as they are answered.
+//! The load generators: h2load where requests come as fast as they are answered, else our own.
+
+pub(crate) mod own;
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 
 use super::backend::Backends;
 use super::process::{Directory, Process, free_ports, pinned};
-use super::workload::{Client, Upstream, Workload};
+use super::workload::{Client, Load, Upstream, Workload};
 use crate::programs;
 
 /// A proxy.
@@ -106,8 +106,12 @@ impl Peer {
             // Their releases in Debian know no HTTP/2 towards backends.
             Self::Nginx | Self::H2o => h1_upstream,
             Self::Varnish => workload.client == Client::ClearH2 && h1_upstream,
-            // It can only pass on what the client speaks.
-            Self::Floor => workload.client == Client::TlsH2 && workload.upstream == Upstream::H2c,
+            // It can only pass on what the client speaks, and says nothing about memory.
+            Self::Floor => {
+                workload.client == Client::TlsH2
+                    && workload.upstream == Upstream::H2c
+                    && !matches!(workload.load, Load::Idle | Load::Active)
+            }
         }
     }
 

@@ -88,9 +88,7 @@ fn row(series: &Series, ours: Option<Spread>) -> Vec<String> {
         median(series.latency(|latency| latency.p99), 1e-3),
         median(series.latency(|latency| latency.p999), 1e-3),
         number(mebibytes(series.peak_bytes)),
-        series
-            .bytes_each
-            .map_or_else(none, |bytes| number(bytes / 1024.0)),
+        median(series.each(), 1.0 / 1024.0),
     ]
 }
 

@@ -27,6 +27,16 @@ pub(crate) enum Load {
     Upload { bytes: u32 },
     /// POST of a small message, answered by a small message and trailers.
     Grpc,
+    /// A new TLS connection for each request.
+    Handshake { resumed: bool },
+    /// GET of 1 KiB at a fixed rate, whatever the answers take.
+    Rate { per_second: u32 },
+    /// GET of 1 KiB over connections that all stand before the first is counted.
+    Standing,
+    /// Connections that have had one request each and now do nothing.
+    Idle,
+    /// Requests that the backend never answers.
+    Active,
 }
 
 /// What a goal is about.
@@ -34,7 +44,11 @@ pub(crate) enum Load {
 pub(crate) enum Figure {
     /// Processor time per request, ours ÷ the best of the named peers.
     ProcessorTime,
-    /// Our requests per second ÷ those of the workload of the same name on one worker.
+    /// 99th percentile of the latency, ours ÷ the best of the named peers.
+    P99,
+    /// Our own KiB per connection.
+    KibibytesPerConnection,
+    /// Our requests per second ÷ those of `workers-1`.
     Scaling,
 }
 
@@ -106,6 +120,10 @@ impl Workload {
 
     const fn goals(mut self, goals: &'static [Goal]) -> Self {
         self.goals = goals;
+        self.quick()
+    }
+
+    const fn quick(mut self) -> Self {
         self.quick = true;
         self
     }
@@ -166,8 +184,17 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload::new("h2-h2c-upload", "1 MiB uploads, TLS h2 → h2c, 8 × 1", TLS_H2C, Load::Upload { bytes: MIB }, (8, 1))
         .goals(&[time(H2_UPSTREAM, 0.60)]),
     Workload::new("grpc", "gRPC unary calls, TLS h2 → h2c, 32 × 32", TLS_H2C, Load::Grpc, (32, 32)),
-    Workload::new("two-workers-8", "one worker, TLS h2 → h2c, 1 KiB, 8 × 100", TLS_H2C, SMALL, (8, 100)).alone(),
-    Workload::new("two-workers-8-2", "two workers, TLS h2 → h2c, 1 KiB, 8 × 100", TLS_H2C, SMALL, (8, 100))
+    Workload::new("handshake", "new TLS connection and one request, full handshake", TLS_H1, Load::Handshake { resumed: false }, (8, 1))
+        .goals(&[time(FOUR, 0.70)]),
+    Workload::new("handshake-resumed", "new TLS connection and one request, resumed", TLS_H1, Load::Handshake { resumed: true }, (4, 1)),
+    Workload::new("rate-h1", "4,000 requests/s, TLS h2 → HTTP/1.1, 1 KiB, 32 connections", TLS_H1, Load::Rate { per_second: 4000 }, (32, 1))
+        .goals(&[Goal { figure: Figure::P99, against: FOUR, bound: 1.0 }]),
+    Workload::new("rate-h2c", "4,000 requests/s, TLS h2 → h2c, 1 KiB, 32 connections", TLS_H2C, Load::Rate { per_second: 4000 }, (32, 1)),
+    Workload::new("idle", "memory of idle TLS h2 connections", TLS_H1, Load::Idle, (10_000, 1))
+        .goals(&[Goal { figure: Figure::KibibytesPerConnection, against: &[], bound: 24.0 }]),
+    Workload::new("active", "memory of streams waiting for a backend, 100 × 50", TLS_H1, Load::Active, (100, 50)),
+    Workload::new("workers-1", "one worker, TLS h2 → h2c, 1 KiB, 8 × 100", TLS_H2C, SMALL, (8, 100)).alone().quick(),
+    Workload::new("workers-2", "two workers, TLS h2 → h2c, 1 KiB, 8 × 100", TLS_H2C, SMALL, (8, 100))
         .workers(2).alone().goals(&[Goal { figure: Figure::Scaling, against: &[], bound: 1.8 }]),
     Workload::new("h2-h1-2cores", "two workers, TLS h2 → HTTP/1.1, 1 KiB, 32 × 32", TLS_H1, SMALL, (32, 32)).workers(2),
     Workload::new("backends-10", "10 backends, TLS h2 → HTTP/1.1, 1 KiB, 8 × 8", TLS_H1, SMALL, (8, 8)).scaled(10, 1),
@@ -176,4 +203,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload::new("routes-1", "1 route, 2 backends, TLS h2 → HTTP/1.1, 1 KiB, 8 × 8", TLS_H1, SMALL, (8, 8)).scaled(2, 1),
     Workload::new("routes-100", "100 routes, TLS h2 → HTTP/1.1, 1 KiB, 8 × 8", TLS_H1, SMALL, (8, 8)).scaled(2, 100),
     Workload::new("routes-1000", "1,000 routes, TLS h2 → HTTP/1.1, 1 KiB, 8 × 8", TLS_H1, SMALL, (8, 8)).scaled(2, 1000),
+    Workload::new("connections-10", "10 connections, TLS h2 → HTTP/1.1, 1 KiB, one stream", TLS_H1, Load::Standing, (10, 1)),
+    Workload::new("connections-100", "100 connections, TLS h2 → HTTP/1.1, 1 KiB, one stream", TLS_H1, Load::Standing, (100, 1)),
+    Workload::new("connections-1000", "1,000 connections, TLS h2 → HTTP/1.1, 1 KiB, one stream", TLS_H1, Load::Standing, (1000, 1)),
+    Workload::new("connections-10000", "10,000 connections, TLS h2 → HTTP/1.1, 1 KiB, one stream", TLS_H1, Load::Standing, (10_000, 1)),
 ];
