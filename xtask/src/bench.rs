@@ -13,6 +13,7 @@ mod measure;
 mod memory;
 mod peer;
 mod process;
+mod report;
 mod statistics;
 mod table;
 mod workload;
@@ -126,15 +127,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut facts = machine::facts();
     facts["revision"] = revision.clone().into();
     facts["rounds"] = effort.rounds.into();
+    facts["allocator"] = allocator(&candidates[0].program).into();
     facts["seconds"] = effort.round.as_secs().into();
     let directory = workspace.target.join("bench");
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let file = directory.join(format!("{revision}.json"));
     let json = json::run(&facts, &candidates, &outcomes, &verdicts);
-    fs::write(&file, format!("{json:#}\n"))
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    say(&format!("written: {}", file.display()));
+    let page = report::html(&facts, &candidates, &outcomes, &verdicts);
+    for (ending, text) in [("json", format!("{json:#}\n")), ("html", page)] {
+        let file = directory.join(format!("{revision}.{ending}"));
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        say(&format!("written: {}", file.display()));
+    }
     let failed = outcomes.iter().flat_map(|outcome| &outcome.series);
     let failed = failed.filter(|series| series.failure.is_some()).count();
     ensure!(
@@ -246,6 +250,16 @@ fn peer_names(text: &str) -> Result<Vec<Peer>, String> {
         return Ok(PEERS.to_vec());
     }
     clap::ValueEnum::from_str(text, false).map(|peer| vec![peer])
+}
+
+/// The allocator of our binary, as it tells it itself.
+fn allocator(program: &Path) -> String {
+    let told = Command::new(program).args(["version", "--json"]).output();
+    let told: serde_json::Value = told
+        .ok()
+        .and_then(|told| serde_json::from_slice(&told.stdout).ok())
+        .unwrap_or_default();
+    told["allocator"].as_str().unwrap_or("unknown").to_owned()
 }
 
 /// The commit, marked if the working tree differs from it.

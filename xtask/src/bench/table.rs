@@ -4,6 +4,7 @@ use super::goals::{Verdict, best};
 use super::measure::{Outcome, Series};
 use super::peer::Peer;
 use super::statistics::{Spread, number};
+use super::workload::Workload;
 
 /// Rows under heads, the first column to the left, the others to the right.
 pub(crate) fn render(heads: &[&str], rows: &[Vec<String>]) -> String {
@@ -36,7 +37,13 @@ pub(crate) fn render(heads: &[&str], rows: &[Vec<String>]) -> String {
 
 /// What one workload showed.
 pub(crate) fn workload(outcome: &Outcome) -> String {
-    let ours = outcome.of(Peer::Ours).and_then(Series::cost);
+    let (heads, rows) = cells(outcome);
+    let Workload { title, name, .. } = outcome.workload;
+    format!("{title} ({name})\n{}", render(&heads, &rows))
+}
+
+/// The same as heads and rows.
+pub(crate) fn cells(outcome: &Outcome) -> ([&'static str; 10], Vec<Vec<String>>) {
     let heads = [
         "",
         "µs/request",
@@ -49,17 +56,9 @@ pub(crate) fn workload(outcome: &Outcome) -> String {
         "peak MiB",
         "KiB each",
     ];
-    let rows: Vec<Vec<String>> = outcome
-        .series
-        .iter()
-        .map(|series| row(series, ours))
-        .collect();
-    format!(
-        "{} ({})\n{}",
-        outcome.workload.title,
-        outcome.workload.name,
-        render(&heads, &rows)
-    )
+    let ours = outcome.of(Peer::Ours).and_then(Series::cost);
+    let rows = outcome.series.iter().map(|series| row(series, ours));
+    (heads, rows.collect())
 }
 
 fn row(series: &Series, ours: Option<Spread>) -> Vec<String> {

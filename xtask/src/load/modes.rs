@@ -101,9 +101,14 @@ impl Seen {
             requests,
             resumed: 0,
             elapsed: begun.elapsed(),
-            latency: Histogram::new(3).context("a valid precision")?,
+            latency: histogram()?,
         })
     }
+}
+
+/// For up to ten minutes: beyond its bound a histogram records the bound.
+fn histogram() -> Result<Histogram<u64>> {
+    Histogram::new_with_bounds(1, 600_000_000, 3).context("valid bounds")
 }
 
 /// Connections, some at once.
@@ -158,7 +163,7 @@ async fn rate(
     });
     let mut asked = JoinSet::new();
     let mut connections = open.iter().cycle();
-    let mut latency = Histogram::<u64>::new(3).context("a valid precision")?;
+    let mut latency = histogram()?;
     let mut done = 0;
     while done < requests {
         tokio::select! {
@@ -297,5 +302,13 @@ mod tests {
         tasks.spawn(async { Ok(7) });
         assert_eq!(next(&mut tasks).await.unwrap(), 7);
         assert!(next(&mut tasks).await.is_err());
+    }
+    #[test]
+    fn records_long_waits_as_they_were() {
+        let mut waits = histogram().unwrap();
+        waits.saturating_record(40);
+        waits.saturating_record(5_000_000);
+        assert_eq!(waits.value_at_quantile(0.5), 40);
+        assert!(waits.max() >= 5_000_000);
     }
 }
