@@ -6,6 +6,7 @@
 
 mod backend;
 mod goals;
+pub(crate) mod instructions;
 mod json;
 mod load;
 mod machine;
@@ -79,8 +80,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let workspace = Workspace::load()?;
     if !arguments.no_micro {
-        for name in workspace.benchmarked() {
-            steps::succeed(&mut workspace.cargo(&["bench", "--locked", "-p", name]))?;
+        for (name, features) in workspace.benchmarked() {
+            let mut bench = workspace.cargo(&["bench", "--locked", "-p", name]);
+            if !features.is_empty() {
+                bench.args(["--features", &features.join(",")]);
+            }
+            steps::succeed(&mut bench)?;
         }
     }
     let candidates = candidates(arguments, &workspace)?;
@@ -172,7 +177,10 @@ fn choose(arguments: &Arguments) -> Result<Vec<Workload>> {
 
 /// Ours first, then what it is measured against.
 fn candidates(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Candidate>> {
-    let mut found = vec![build(Peer::Ours, &binary(arguments, workspace)?)?];
+    let mut found = vec![build(
+        Peer::Ours,
+        &binary(arguments.binary.as_deref(), workspace)?,
+    )?];
     if let Some(other) = &arguments.against {
         found.push(build(Peer::Against, other)?);
     }
@@ -197,9 +205,10 @@ fn candidates(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Candid
     Ok(found)
 }
 
-fn binary(arguments: &Arguments, workspace: &Workspace) -> Result<PathBuf> {
-    if let Some(binary) = &arguments.binary {
-        return Ok(binary.clone());
+/// The build that was asked for, or one made now.
+fn binary(asked: Option<&Path>, workspace: &Workspace) -> Result<PathBuf> {
+    if let Some(binary) = asked {
+        return Ok(binary.to_owned());
     }
     steps::succeed(&mut workspace.cargo(&["build", "--locked", "--release", "-p", "lb-cli"]))?;
     Ok(workspace.target.join("release/lb-cli"))
@@ -222,6 +231,7 @@ fn build(peer: Peer, program: &Path) -> Result<Candidate> {
     Ok(Candidate {
         peer,
         program,
+        leading: Vec::new(),
         version: version
             .lines()
             .next()

@@ -9,6 +9,7 @@ mod steps;
 mod test;
 mod tidy;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -30,7 +31,9 @@ enum Chore {
     /// under `target/`.
     Test,
     /// The same without installing anything and without the tests that need foreign programs.
-    Check,
+    ///
+    /// With `--perf` it instead counts the instructions of the binary for each request.
+    Check(Check),
     /// Measures the proxy under load, beside other proxies if asked to.
     ///
     /// First come the crates' own benchmarks of one operation each. Results go to a table, and to
@@ -40,10 +43,28 @@ enum Chore {
     Tidy,
 }
 
+#[derive(Debug, clap::Args)]
+struct Check {
+    /// Count instructions per request with valgrind, and fail where they grew by more than 3 %
+    #[arg(long)]
+    perf: bool,
+    /// Make what was counted the baseline (`xtask/instructions.json`)
+    #[arg(long, requires = "perf")]
+    renew: bool,
+    /// Count this build instead of making one
+    #[arg(long, requires = "perf", value_name = "PATH")]
+    binary: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Test => test::run(),
-        Chore::Check => check::run(),
+        Chore::Check(Check {
+            perf: true,
+            renew,
+            binary,
+        }) => bench::instructions::run(binary.as_deref(), renew),
+        Chore::Check(_) => check::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Tidy => tidy::run(),
     };

@@ -122,13 +122,23 @@ impl Workspace {
             .collect()
     }
 
-    /// Names of the crates that have benchmarks.
-    pub(crate) fn benchmarked(&self) -> Vec<&str> {
-        let has = |name: &&str| {
-            let mut targets = self.list(name, "targets");
-            targets.any(|target| target["kind"][0] == "bench")
-        };
-        self.crates().into_iter().filter(has).collect()
+    /// The crates that have benchmarks, each with the features that these need.
+    pub(crate) fn benchmarked(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut found = Vec::new();
+        for name in self.crates() {
+            let targets = self.list(name, "targets");
+            let benches: Vec<&Value> = targets
+                .filter(|target| target["kind"][0] == "bench")
+                .collect();
+            let features = benches
+                .iter()
+                .filter_map(|bench| bench["required-features"].as_array())
+                .flatten();
+            if !benches.is_empty() {
+                found.push((name, features.filter_map(Value::as_str).collect()));
+            }
+        }
+        found
     }
 
     fn list(&self, name: &str, key: &str) -> impl Iterator<Item = &Value> {

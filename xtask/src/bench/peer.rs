@@ -8,6 +8,7 @@ mod nginx;
 mod others;
 mod ours;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -56,6 +57,8 @@ pub(crate) struct Candidate {
     pub(crate) program: PathBuf,
     /// As it tells it itself.
     pub(crate) version: String,
+    /// Arguments before those of the peer, as those of a program that runs it.
+    pub(crate) leading: Vec<OsString>,
 }
 
 /// What a configuration is written from.
@@ -127,6 +130,7 @@ impl Peer {
             peer: self,
             version: self.version(&program),
             program,
+            leading: Vec::new(),
         })
     }
 
@@ -185,6 +189,7 @@ impl Candidate {
         };
         let cores = super::machine::proxy_cores(workload.workers);
         let mut command = pinned(&self.program, &cores);
+        command.args(&self.leading);
         match self.peer {
             Peer::Ours | Peer::Against => ours::configure(&setup, self.peer.name(), &mut command)?,
             Peer::Nginx => nginx::configure(&setup, &mut command)?,

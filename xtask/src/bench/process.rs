@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// Longer than any of them takes to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -101,6 +101,28 @@ impl Process {
         self.memory("VmRSS:")
     }
 
+    /// Asks it to end and waits until it has.
+    pub(crate) fn end(mut self, patience: Duration) -> Result<()> {
+        ensure!(self.ended_in(patience), "{} did not end", self.name);
+        Ok(())
+    }
+
+    fn ended_in(&mut self, patience: Duration) -> bool {
+        // Once it has been waited for, its number may be another's.
+        if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+            return true;
+        }
+        let _ = signal("-TERM", &[self.child.id()]);
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return true;
+            }
+        }
+        false
+    }
+
     fn memory(&self, key: &str) -> u64 {
         let told = self.family().into_iter().map(|id| {
             let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
@@ -130,25 +152,19 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let family: Vec<String> = self.family().iter().map(u32::to_string).collect();
+        let family = self.family();
         // A master that is killed leaves its workers; one that is asked ends them.
-        let _ = signal("-TERM", &family[..1]);
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < deadline {
-            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
+        if !self.ended_in(Duration::from_secs(2)) {
+            let _ = signal("-KILL", &family);
+            let _ = self.child.wait();
         }
-        let _ = signal("-KILL", &family);
-        let _ = self.child.wait();
     }
 }
 
-fn signal(name: &str, ids: &[String]) -> Result<()> {
+fn signal(name: &str, ids: &[u32]) -> Result<()> {
     // The standard library sends no signal but KILL, and only to its own child.
     let mut kill = Command::new("kill");
-    kill.arg(name).args(ids);
+    kill.arg(name).args(ids.iter().map(u32::to_string));
     kill.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     Ok(())
 }

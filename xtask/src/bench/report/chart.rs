@@ -54,7 +54,7 @@ pub(crate) fn bars(bars: &[Bar]) -> String {
         let ratio = ours.filter(|ours| ours.peer != bar.peer);
         let ratio = ratio.map_or_else(String::new, |ours| {
             format!(
-                "<tspan dx=\"8\" opacity=\".65\">ours ÷ {}</tspan>",
+                "<tspan dx=\"8\" opacity=\".65\">ratio {}</tspan>",
                 number(ours.spread.median / median)
             )
         });
@@ -198,7 +198,7 @@ mod tests {
     fn draws_a_bar_for_each_with_the_ratio_to_ours() {
         let svg = bars(&[bar(Peer::Ours, 20.0), bar(Peer::Nginx, 40.0)]);
         assert_eq!(svg.matches("<rect").count(), 2);
-        assert_eq!(svg.matches("ours ÷ 0.50").count(), 1);
+        assert_eq!(svg.matches("ratio 0.50").count(), 1);
     }
 
     #[test]

@@ -39,6 +39,7 @@ fn page(outcomes: &[Outcome]) -> String {
         peer: Peer::Nginx,
         program: PathBuf::from("/usr/sbin/nginx"),
         version: "1.22 <b>".to_owned(),
+        leading: Vec::new(),
     };
     let facts = json!({"revision": "abc", "cores": 2});
     html(&facts, &[nginx], outcomes, &goals::verdicts(outcomes))
