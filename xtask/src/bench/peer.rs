@@ -156,6 +156,7 @@ impl Peer {
 /// The first word with a digit and a dot: `1.22.1` of `nginx version: nginx/1.22.1`.
 fn version_of(told: &str) -> &str {
     let words = told.split(|letter: char| letter.is_whitespace() || "/()".contains(letter));
+    let words = words.map(|word| word.strip_prefix("varnish-").unwrap_or(word));
     let mut versions = words.filter(|word| {
         let number = word.trim_start_matches(['v', '-']);
         number.starts_with(|first: char| first.is_ascii_digit()) && number.contains('.')
@@ -224,11 +225,19 @@ mod tests {
             "nghttpx nghttp2/1.52.0",
             "v2.6.2 h1:abc=",
             "lb-cli 0.1.0",
+            "varnishd (varnish-7.1.1 revision 7cee1c5)",
         ];
         let versions = told.map(version_of);
         assert_eq!(
             versions,
-            ["1.22.1", "2.6.12-1+deb12u4", "1.52.0", "v2.6.2", "0.1.0"]
+            [
+                "1.22.1",
+                "2.6.12-1+deb12u4",
+                "1.52.0",
+                "v2.6.2",
+                "0.1.0",
+                "7.1.1"
+            ]
         );
     }
 }

@@ -166,14 +166,7 @@ sub vcl_recv {{
     );
     let file = setup.directory.write("varnish.vcl", text)?;
     command.args(["-F", "-j", "none", "-f", &file, "-p", "feature=+http2"]);
-    command.args([
-        "-s",
-        "default,256m",
-        "-p",
-        "thread_pools=1",
-        "-p",
-        "vsl_mask=none",
-    ]);
+    command.args(["-s", "default,256m", "-p", "thread_pools=1"]);
     command.args(["-n", &setup.directory.file("varnish")]);
     command.args(["-a", &format!("127.0.0.1:{},HTTP", setup.clear_port)]);
     Ok(())
