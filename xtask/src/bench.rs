@@ -35,13 +35,20 @@ use self::workload::{WORKLOADS, Workload};
 use crate::programs;
 use crate::steps::{self, Workspace, say};
 
+/// What every run needs, and the Debian packages that have it.
+const TOOLS: [(&str, &str); 3] = [
+    ("nginx", "nginx"),
+    ("h2load", "nghttp2-client"),
+    ("taskset", "util-linux"),
+];
+
 /// What was asked for.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Measure these beside ours; `all` for those that are installed
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = peer_names)]
     peers: Vec<Vec<Peer>>,
-    /// Install the peers that are missing (Debian, as root)
+    /// Install the peers, the backend and the load generator that are missing (Debian, as root)
     #[arg(long)]
     install_peers: bool,
     /// Only these workloads; `NAME*` for all that begin so, `--list` tells the names
@@ -128,7 +135,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !verdicts.is_empty() {
         say(&table::goals(&verdicts));
     }
-    let revision = revision(&workspace);
+    let mut revision = revision(&workspace);
+    if arguments.binary.is_some() {
+        // What was given may be the build of any revision.
+        revision += "-binary";
+    }
     let mut facts = machine::facts();
     facts["revision"] = revision.clone().into();
     facts["rounds"] = effort.rounds.into();
@@ -242,8 +253,14 @@ fn build(peer: Peer, program: &Path) -> Result<Candidate> {
 }
 
 fn install(wanted: &[Peer]) -> Result<()> {
-    let missing = wanted.iter().filter(|peer| peer.find().is_none());
-    let packages: Vec<&str> = missing.map(|peer| peer.program().1).collect();
+    let peers = wanted.iter().map(|peer| peer.program());
+    let mut packages: Vec<&str> = peers
+        .chain(TOOLS)
+        .filter(|(program, _)| programs::find(program).is_none())
+        .map(|(_, package)| package)
+        .collect();
+    packages.sort_unstable();
+    packages.dedup();
     if packages.is_empty() {
         return Ok(());
     }
