@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::num::NonZeroU32;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,12 +18,16 @@ use crate::drain::Drain;
 use crate::exchange;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::transport::{Flusher, FrameLimits, FrameRole, Transport};
+use crate::turn::Turn;
+use crate::window::StreamWindow;
 
 pub(crate) mod http1;
 mod wear;
 
 pub(crate) use wear::Wear;
 
+/// Times that frames and exchanges take turns in one poll before the task is scheduled anew.
+const ROUNDS_PER_POLL: usize = 4;
 /// Streams accepted in one poll before the running ones get their turn.
 const ACCEPTS_PER_POLL: usize = 32;
 /// Resets that the `h2` crate may have to send before it gives the connection up.
@@ -71,6 +75,12 @@ pub(crate) async fn serve_http2(
         timer: Box::pin(tokio::time::sleep_until(deadline.into())),
         draining: Box::pin(drain.begun()),
         is_draining: false,
+        window: StreamWindow::new(
+            terms.http2.stream_window,
+            terms.http2.connection_window,
+            terms.http2.max_concurrent_streams,
+        ),
+        turn: Turn::new(),
         closing_deadline: None,
         requests_left: terms.wear.max_requests.map(NonZeroU32::get),
         retire_at: terms.wear.retire_at(|| served_by.draw()),
@@ -128,6 +138,8 @@ struct Served {
     timer: Pin<Box<tokio::time::Sleep>>,
     draining: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
     is_draining: bool,
+    window: StreamWindow,
+    turn: Arc<Turn>,
     /// Requests until the connection is retired; `None` is no limit.
     requests_left: Option<u32>,
     /// When it is retired for its age.
@@ -143,8 +155,8 @@ impl Served {
         if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {
             self.retire();
         }
-        let ended = self.poll_frames(cx);
-        self.poll_exchanges(cx);
+        let ended = self.poll_streams(cx);
+        self.adjust_window();
         match self.closing_deadline {
             None => self.check_limits(cx),
             Some(_) if self.timer.as_mut().poll(cx).is_ready() => return Poll::Ready(()),
@@ -159,6 +171,34 @@ impl Served {
     }
 
     /// Whether the connection has ended.
+    fn poll_streams(&mut self, cx: &mut Context<'_>) -> bool {
+        let turn = Arc::clone(&self.turn);
+        let waker = Waker::from(Arc::clone(&turn));
+        turn.begin(cx.waker());
+        let mut ended = false;
+        for _round in 0..ROUNDS_PER_POLL {
+            ended = self.poll_frames(&mut Context::from_waker(&waker));
+            self.poll_exchanges(cx);
+            // What the exchanges handed over becomes frames before they are flushed.
+            if ended || !turn.take_woken() {
+                break;
+            }
+        }
+        turn.end();
+        ended
+    }
+
+    /// Lets few large uploads run ahead further.
+    fn adjust_window(&mut self) {
+        let received = self.flusher.frames().bytes_in;
+        if let Some(window) = self.window.wanted(received, self.exchanges.len())
+            // Refused while the last change is not acknowledged; then later.
+            && self.connection.set_initial_window_size(window).is_ok()
+        {
+            self.window.announced(window, received);
+        }
+    }
+
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> bool {
         let max = self.terms.http2.max_concurrent_streams as usize;
         for _turn in 0..ACCEPTS_PER_POLL {

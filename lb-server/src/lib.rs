@@ -31,8 +31,10 @@ mod snapshot;
 mod tests;
 mod tls;
 mod transport;
+mod turn;
 mod upstream;
 mod watched;
+mod window;
 
 pub use body::{Body, BodyError};
 pub use config::*;

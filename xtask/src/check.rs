@@ -34,6 +34,10 @@ pub(crate) fn sources(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         "warnings",
     ];
     steps.command("clippy", &mut workspace.cargo(&clippy))?;
+    let load = ["clippy", "--locked", "-p", "xtask", "--features", "load"];
+    let mut load = workspace.cargo(&load);
+    load.args(["--all-targets", "--", "-D", "warnings"]);
+    steps.command("clippy of the load generator", &mut load)?;
     let mut docs = workspace.cargo(&["doc", "--locked", "--workspace", "--no-deps"]);
     steps.command("docs", docs.env("RUSTDOCFLAGS", "-D warnings"))
 }

@@ -9,6 +9,7 @@ mod steps;
 mod test;
 mod tidy;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -30,24 +31,41 @@ enum Chore {
     /// under `target/`.
     Test,
     /// The same without installing anything and without the tests that need foreign programs.
-    Check,
-    /// Runs the benchmarks of lb-core; what follows `--` is passed on.
     ///
-    /// The benchmark of the whole proxy, with load from other processes, is not part of it yet.
-    Bench {
-        /// Arguments for `cargo bench -p lb-core`.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    /// With `--perf` it instead counts the instructions of the binary for each request.
+    Check(Check),
+    /// Measures the proxy under load, beside other proxies if asked to.
+    ///
+    /// First come the crates' own benchmarks of one operation each. Results go to a table, and to
+    /// `target/bench/`. A quiet machine is needed for figures worth quoting.
+    Bench(bench::Arguments),
     /// Checks the rules of layout that neither rustfmt nor clippy knows.
     Tidy,
+}
+
+#[derive(Debug, clap::Args)]
+struct Check {
+    /// Count instructions per request with valgrind, and fail where they grew by more than 3 %
+    #[arg(long)]
+    perf: bool,
+    /// Make what was counted the baseline (`xtask/instructions.json`)
+    #[arg(long, requires = "perf")]
+    renew: bool,
+    /// Count this build instead of making one
+    #[arg(long, requires = "perf", value_name = "PATH")]
+    binary: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Test => test::run(),
-        Chore::Check => check::run(),
-        Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::Check(Check {
+            perf: true,
+            renew,
+            binary,
+        }) => bench::instructions::run(binary.as_deref(), renew),
+        Chore::Check(_) => check::run(),
+        Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Tidy => tidy::run(),
     };
     match done {

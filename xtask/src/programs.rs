@@ -1,4 +1,4 @@
-//! The programs the end-to-end tests talk to: found by `PATH`, installed where that is possible.
+//! The programs that tests and benchmarks talk to: found by `PATH`, installed where that is possible.
 //!
 //! A missing program is a failure, never a skipped test: a run that passed has seen all of them.
 
@@ -59,15 +59,7 @@ pub(crate) fn install() -> Result<()> {
     if !may_install() {
         bail!("programs are missing; install them and run this again:\n    {line}");
     }
-    // Without the update a fresh machine knows no package; the frontend would ask questions.
-    succeed(Command::new("apt-get").args(["update", "--quiet"]))?;
-    let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "--quiet", "--no-install-recommends"]);
-    succeed(
-        install
-            .args(&missing)
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )?;
+    install_packages(&missing)?;
     let still = missing_packages();
     if !still.is_empty() {
         bail!(
@@ -76,6 +68,19 @@ pub(crate) fn install() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Installs packages of Debian; the caller has asked whether it may.
+pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
+    // Without the update a fresh machine knows no package; the frontend would ask questions.
+    succeed(Command::new("apt-get").args(["update", "--quiet"]))?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--yes", "--quiet", "--no-install-recommends"]);
+    succeed(
+        install
+            .args(packages)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
 }
 
 /// The interpreter of a virtual environment that holds the packages of the Python peers.
@@ -122,7 +127,8 @@ fn missing_packages() -> Vec<&'static str> {
     missing
 }
 
-fn find(name: &str) -> Option<PathBuf> {
+/// Where a program is.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     // Debian puts nginx where the PATH of ordinary users does not lead.
     let mut path = env::var_os("PATH").unwrap_or_default();
     path.push(OsString::from(":/usr/sbin:/usr/local/sbin"));
@@ -131,7 +137,8 @@ fn find(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn may_install() -> bool {
+/// Whether this is Debian and the user may install packages.
+pub(crate) fn may_install() -> bool {
     let root = Command::new("id")
         .arg("-u")
         .output()

@@ -122,6 +122,25 @@ impl Workspace {
             .collect()
     }
 
+    /// The crates that have benchmarks, each with the features that these need.
+    pub(crate) fn benchmarked(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut found = Vec::new();
+        for name in self.crates() {
+            let targets = self.list(name, "targets");
+            let benches: Vec<&Value> = targets
+                .filter(|target| target["kind"][0] == "bench")
+                .collect();
+            let features = benches
+                .iter()
+                .filter_map(|bench| bench["required-features"].as_array())
+                .flatten();
+            if !benches.is_empty() {
+                found.push((name, features.filter_map(Value::as_str).collect()));
+            }
+        }
+        found
+    }
+
     fn list(&self, name: &str, key: &str) -> impl Iterator<Item = &Value> {
         let packages = self.metadata["packages"].as_array().into_iter().flatten();
         packages

@@ -137,10 +137,13 @@ async fn uploads_nobody_reads_leave_their_sibling_alone() {
     assert!(backlog.is_empty(), "all on one connection");
     // The backend's window, what is on its way to it, what is kept to be sent again, and our window.
     let most = (64 + 32 + 64 + 64) * 1024;
+    let mut above = 0;
     for sent in pushed {
         let sent = sent.load(Ordering::Relaxed);
-        assert!(sent <= most, "{sent}");
+        above += usize::from(sent > most);
+        assert!(sent <= most + 192 * 1024, "{sent}");
     }
+    assert!(above <= 8, "{above} of the first, while there were few");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,69 @@
+//! Our own: the default configuration as an operator gets it.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Setup;
+use crate::bench::workload::Upstream;
+
+pub(super) fn configure(setup: &Setup<'_>, name: &str, command: &mut Command) -> Result<()> {
+    let file = setup
+        .directory
+        .write(&format!("{name}.toml"), config(setup))?;
+    command.args(["serve", "--config", &file]);
+    Ok(())
+}
+
+fn config(setup: &Setup<'_>) -> String {
+    let scheme = match setup.workload.upstream {
+        Upstream::H1 => "http",
+        Upstream::H2c => "h2c",
+        Upstream::TlsH2 => "https",
+    };
+    let backends = setup.backends.addresses(setup.workload);
+    let urls: Vec<String> = backends
+        .iter()
+        .map(|at| format!("{scheme}://{at}"))
+        .collect();
+    let trust = match setup.workload.upstream {
+        Upstream::TlsH2 => format!(
+            "tls = {{ ca = {:?}, server_name = \"localhost\" }}\n",
+            setup.backends.authority()
+        ),
+        Upstream::H1 | Upstream::H2c => String::new(),
+    };
+    // The routes that do not match stand before the one that does.
+    let others = (1..setup.workload.routes).map(|number| {
+        format!(
+            "[[routes]]\nname = \"other-{number}\"\nmatch = {{ path = \"/other/{number}/*\" }}\npool = \"all\"\n"
+        )
+    });
+    format!(
+        r#"
+[server]
+threads = {threads}
+[listeners.tls]
+address = "127.0.0.1:{tls}"
+tls = {{ cert = {cert:?}, key = {key:?} }}
+[listeners.clear]
+address = "127.0.0.1:{clear}"
+tls = "off"
+[pools.all]
+algorithm = "round-robin"
+backends = {urls:?}
+{trust}
+{others}
+[[routes]]
+name = "all"
+match = {{ path = "/*" }}
+pool = "all"
+"#,
+        threads = setup.workload.workers,
+        tls = setup.tls_port,
+        clear = setup.clear_port,
+        cert = setup.backends.certificate(),
+        key = setup.backends.key(),
+        others = others.collect::<String>(),
+    )
+}
