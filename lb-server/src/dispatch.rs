@@ -157,13 +157,15 @@ impl Errand<'_> {
                     );
                     self.tried.push(target.id.clone());
                     let (pool, tried) = (self.pool, &self.tried);
+                    let is_kept = self.replay.as_ref().is_none_or(Replay::is_kept);
                     let grant = match granted {
                         Some(grant) => Some(grant),
                         None if self.deadline.has_passed(now) => None,
                         None => {
                             let is_any_untried = || {
-                                pool.balancer.has_untried(tried, now)
-                                    || pool.balancer.has_ejected(tried)
+                                is_kept
+                                    && (pool.balancer.has_untried(tried, now)
+                                        || pool.balancer.has_ejected(tried))
                             };
                             self.progress
                                 .after(how, &self.outgoing, is_any_untried, now)
@@ -279,6 +281,7 @@ impl Errand<'_> {
             outgoing,
             progress,
             tried,
+            replay,
             ..
         } = self;
         let trial = Trial {
@@ -298,7 +301,8 @@ impl Errand<'_> {
                 let is_any_untried = || {
                     let mut tried = tried.clone();
                     tried.push(target.id.clone());
-                    pool.balancer.has_untried(&tried, now)
+                    replay.as_ref().is_none_or(Replay::is_kept)
+                        && pool.balancer.has_untried(&tried, now)
                 };
                 granted = progress.after(Failure::Timeout, outgoing, is_any_untried, now);
                 granted.is_some()
