@@ -131,11 +131,12 @@ impl Errand<'_> {
                 ),
                 None => self.attempt(&target, picked, started, body).await,
             };
-            now = clock::now();
             let grant = match result {
-                Ok(response) => match self.after_response(&response, &target, now) {
+                Ok(response) => match self.after_response(&response, &target) {
                     Some(grant) => {
                         discard(response);
+                        now = clock::now();
+                        self.is_out_of_reach = false;
                         grant
                     }
                     None => {
@@ -155,6 +156,7 @@ impl Errand<'_> {
                         details = reject.details(),
                         "attempt failed"
                     );
+                    now = clock::now();
                     self.tried.push(target.id.clone());
                     let (pool, tried) = (self.pool, &self.tried);
                     let is_kept = self.replay.as_ref().is_none_or(Replay::is_kept);
@@ -318,13 +320,15 @@ impl Errand<'_> {
         &mut self,
         response: &Response<Body>,
         target: &BackendTarget,
-        now: Instant,
     ) -> Option<Grant> {
         let status = response.status();
         if !self.progress.is_unwanted(status, &self.outgoing)
             || self.replay.as_ref().is_some_and(|replay| !replay.is_kept())
-            || self.deadline.has_passed(now)
         {
+            return None;
+        }
+        let now = clock::now();
+        if self.deadline.has_passed(now) {
             return None;
         }
         self.tried.push(target.id.clone());
