@@ -104,7 +104,7 @@ impl Proxy {
     }
 
     fn start(config: &Config, handler: Option<Arc<dyn ErasedHandler>>) -> Self {
-        let snapshot = Snapshot::build(config, handler.is_some()).unwrap();
+        let snapshot = Snapshot::build(config, handler.is_some(), None).unwrap();
         let (name, listener) = config.listeners.first_key_value().unwrap();
         let listener = Arc::new(Listener::build(name, listener).unwrap());
         let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
@@ -118,6 +118,7 @@ impl Proxy {
                 handler,
                 entropy: Arc::clone(&entropy),
                 instance: 0x5eed,
+                store: None,
             },
             Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
