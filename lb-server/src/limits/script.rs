@@ -74,3 +74,6 @@ fn decision(limit: &Limit, numbers: &[i64], is_counted: bool) -> Decision {
         ),
     }
 }
+
+#[cfg(all(test, feature = "redis"))]
+mod tests;

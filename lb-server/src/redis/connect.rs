@@ -90,8 +90,10 @@ impl Client {
             let nodes = self.nodes(&login)?;
             let mut builder = ClusterClientBuilder::new(nodes)
                 .retries(1)
-                .response_timeout(self.config.timeout)
-                .certs(self.certificates.clone());
+                .response_timeout(self.config.timeout);
+            if self.is_tls() {
+                builder = builder.certs(self.certificates.clone());
+            }
             if let Some(username) = login.username() {
                 builder = builder.username(username);
             }
@@ -107,7 +109,10 @@ impl Client {
         let client = match &self.config.sentinel {
             Some(master) => self.master(master, &login).await,
             None => match self.nodes(&login)?.into_iter().next() {
-                Some(node) => redis::Client::build_with_tls(node, self.certificates.clone()),
+                Some(node) if self.is_tls() => {
+                    redis::Client::build_with_tls(node, self.certificates.clone())
+                }
+                Some(node) => redis::Client::open(node),
                 None => return Err(StoreError::Unusable("no url".into())),
             },
         };
@@ -117,6 +122,10 @@ impl Client {
             .await
             .map_err(|error| classify(&error))?;
         self.proven(connection).await
+    }
+
+    fn is_tls(&self) -> bool {
+        self.config.url.iter().any(RedisUrl::is_tls)
     }
 
     fn nodes(&self, login: &RedisConnectionInfo) -> Result<Vec<ConnectionInfo>, StoreError> {
@@ -134,12 +143,11 @@ impl Client {
         master: &str,
         login: &RedisConnectionInfo,
     ) -> Result<redis::Client, RedisError> {
-        let is_tls = self.config.url.iter().any(RedisUrl::is_tls);
         let sentinels = self.config.url.iter().map(address);
         let mut builder =
             SentinelClientBuilder::new(sentinels, master, SentinelServerType::Master)?
                 .set_client_to_redis_db(login.db());
-        if is_tls {
+        if self.is_tls() {
             builder = builder
                 .set_client_to_redis_tls_mode(TlsMode::Secure)
                 .set_client_to_redis_certificates(self.certificates.clone())
@@ -221,16 +229,15 @@ macro_rules! store {
                 Box::pin(async move {
                     let mut answer = connection
                         .req_packed_command(&encode(&command, Text::Hash))
-                        .await;
+                        .await
+                        .and_then(redis::Value::extract_error);
                     if command.script.is_some() && answer.as_ref().is_err_and(is_unknown_script) {
                         answer = connection
                             .req_packed_command(&encode(&command, Text::Whole))
-                            .await;
+                            .await
+                            .and_then(redis::Value::extract_error);
                     }
-                    answer
-                        .and_then(redis::Value::extract_error)
-                        .map_err(|error| classify(&error))
-                        .and_then(value)
+                    answer.map_err(|error| classify(&error)).and_then(value)
                 })
             }
         }

@@ -1,5 +1,10 @@
 //! The state of a link, under virtual time, with a store that does as it is told.
 
+#[cfg(feature = "redis")]
+mod real;
+#[cfg(feature = "redis")]
+pub(crate) mod server;
+
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
