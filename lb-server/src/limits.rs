@@ -36,13 +36,13 @@ struct Limit {
     cost: u32,
     enforcement: Enforcement,
     has_fields: bool,
-    shared: Option<Shared>,
+    shared: Option<InStore>,
     state: Arc<LimitState>,
 }
 
 /// What a limit in a store that others share has besides.
 #[derive(Debug)]
-struct Shared {
+struct InStore {
     /// What its keys begin with.
     prefix: String,
     on_error: OnStoreError,

@@ -75,5 +75,6 @@ fn decision(limit: &Limit, numbers: &[i64], is_counted: bool) -> Decision {
     }
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(test)]
+#[cfg(feature = "redis")]
 mod tests;

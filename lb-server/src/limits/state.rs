@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use lb_ratelimit::{Enforcement, Key, KeyedLimiter, Keyer, Policy, Prefixes, RefusalMemo, fields};
 
 use super::key::{self, Subject};
-use super::{Limit, RouteLimits, Shared};
+use super::{InStore, Limit, RouteLimits};
 use crate::config::{Config, OnStoreError, RateLimitConfig, RateLimitMode, RedisConfig, StoreKind};
 use crate::error::{Error, ErrorKind};
 use crate::metrics::RateLimitMetrics;
@@ -181,7 +181,7 @@ impl Limit {
                 RateLimitMode::Observe => Enforcement::Observe,
             },
             has_fields: limit.headers,
-            shared: redis.zip(on_error).map(|(redis, on_error)| Shared {
+            shared: redis.zip(on_error).map(|(redis, on_error)| InStore {
                 prefix: key_prefix(name, config, redis),
                 on_error,
             }),

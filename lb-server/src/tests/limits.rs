@@ -1,6 +1,6 @@
 //! Rate limits: who is refused, when he may come again, and what everybody is told.
 
-mod shared;
+mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
