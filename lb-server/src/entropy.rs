@@ -12,6 +12,13 @@ pub(crate) struct Entropy {
 /// generators", 2014).
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// 128 secret bits from the operating system.
+pub(crate) fn secret() -> Result<u128, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
 impl Entropy {
     pub(crate) fn from_seed(seed: u64) -> Self {
         Self {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,6 +15,7 @@ use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ServerCounters};
+use crate::redis::Report;
 use crate::snapshot::Snapshot;
 use crate::upstream::connections::Upstreams;
 
@@ -130,6 +131,8 @@ struct HandleInner {
     counters: ServerCounters,
     memory: Memory,
     upstreams: Mutex<Vec<Arc<Upstreams>>>,
+    /// What is said of the store, where there is one.
+    store: OnceLock<Arc<Report>>,
     requested: CancellationToken,
     drain: Drain,
 }
@@ -143,6 +146,7 @@ impl Handle {
                 counters: ServerCounters::default(),
                 memory,
                 upstreams: Mutex::default(),
+                store: OnceLock::new(),
                 requested: CancellationToken::new(),
                 drain: Drain::default(),
             }),
@@ -170,6 +174,11 @@ impl Handle {
         self.inner.upstreams.lock().push(upstreams);
     }
 
+    /// Makes known what the links to the store report, once.
+    pub(crate) fn set_store(&self, report: Arc<Report>) {
+        self.inner.store.get_or_init(|| report);
+    }
+
     /// Asks for the shutdown that [`Running::wait`] carries out.
     pub fn shutdown(&self) {
         self.inner.requested.cancel();
@@ -188,7 +197,10 @@ impl Handle {
 
     /// Reads what was counted since the start.
     pub fn metrics(&self) -> Metrics {
-        let mut metrics = self.inner.counters.read(self.snapshot().backend_metrics());
+        let snapshot = self.snapshot();
+        let mut metrics = self.inner.counters.read(snapshot.backend_metrics());
+        metrics.rate_limits = snapshot.limits.metrics();
+        metrics.redis = self.inner.store.get().map(|report| report.read());
         metrics.held_bytes = self.inner.memory.held();
         metrics
     }

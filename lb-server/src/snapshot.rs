@@ -19,6 +19,7 @@ use crate::config::{
 };
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
+use crate::limits::Limits;
 use crate::metrics::{BackendCounters, BackendMetrics};
 use crate::queue::Queue;
 use crate::routes::{Route, Target};
@@ -32,6 +33,7 @@ pub(crate) struct Snapshot {
     pub(crate) process: ProcessConfig,
     pub(crate) routes: Vec<Route>,
     pub(crate) pools: BTreeMap<String, Arc<PoolEntry>>,
+    pub(crate) limits: Limits,
 }
 
 /// A pool in force with where its backends are.
@@ -70,8 +72,13 @@ pub(crate) struct BackendTls {
 
 impl Snapshot {
     /// Builds what a configuration says; `has_handler` tells whether a program answers the routes
-    /// that lead to it.
-    pub(crate) fn build(config: &Config, has_handler: bool) -> Result<Self, Error> {
+    /// that lead to it. What was counted before under limits of the same name is carried over.
+    pub(crate) fn build(
+        config: &Config,
+        has_handler: bool,
+        previous: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let limits = Limits::build(config, previous.map(|previous| &previous.limits))?;
         let mut pools = BTreeMap::new();
         for (name, pool) in &config.pools {
             pools.insert(name.clone(), Arc::new(PoolEntry::build(name, pool)?));
@@ -79,12 +86,14 @@ impl Snapshot {
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             let target = resolve(route, &pools, has_handler)?;
-            routes.push(Route::new(route, target));
+            let limits = limits.of_route(&route.rate_limits);
+            routes.push(Route::new(route, target, limits));
         }
         Ok(Self {
             process: config.server.clone(),
             routes,
             pools,
+            limits,
         })
     }
 

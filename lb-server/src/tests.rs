@@ -9,6 +9,7 @@ mod failures;
 mod flow_control;
 mod forwarding;
 mod health;
+mod limits;
 mod malformed;
 mod memory;
 mod queue;
@@ -41,6 +42,7 @@ use crate::handler::{ErasedHandler, Handler};
 use crate::listener::{Accepted, Listener, Socket};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::probe;
+use crate::redis::Store;
 use crate::running::Handle;
 use crate::server;
 use crate::snapshot::Snapshot;
@@ -65,6 +67,7 @@ struct Proxy {
     queue: mpsc::UnboundedSender<Accepted>,
     network: Arc<Network>,
     handle: Handle,
+    snapshot: Arc<ArcSwap<Snapshot>>,
     drain: Drain,
 }
 
@@ -103,11 +106,33 @@ impl Proxy {
         Self::start(&config, Some(Arc::new(handler)))
     }
 
+    /// As [`Proxy::with`], and `[redis]` is this store.
+    fn sharing(store: &Arc<dyn Store>, backends: &[&str], more: &str) -> Self {
+        let config = Config::from_toml(
+            &format!(
+                "[listeners.default]\naddress = \"127.0.0.1:0\"\n[redis]\nurl = \"unix:/none\"\n\
+                 [pools.default]\nbackends = {backends:?}\nhealth_check = \"off\"\n{more}"
+            ),
+            "test",
+        );
+        let store = Some(Arc::clone(store));
+        Self::start_on(&config.expect("the configuration is valid"), None, store)
+    }
+
     fn start(config: &Config, handler: Option<Arc<dyn ErasedHandler>>) -> Self {
-        let snapshot = Snapshot::build(config, handler.is_some()).unwrap();
+        Self::start_on(config, handler, None)
+    }
+
+    fn start_on(
+        config: &Config,
+        handler: Option<Arc<dyn ErasedHandler>>,
+        store: Option<Arc<dyn Store>>,
+    ) -> Self {
+        let snapshot = Snapshot::build(config, handler.is_some(), None).unwrap();
         let (name, listener) = config.listeners.first_key_value().unwrap();
         let listener = Arc::new(Listener::build(name, listener).unwrap());
-        let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let handle = Handle::new(Arc::clone(&snapshot));
         let network = Arc::new(Network::default());
         let entropy = Arc::new(Entropy::from_seed(7));
         let connector = Arc::clone(&network) as Arc<dyn Connector>;
@@ -118,6 +143,7 @@ impl Proxy {
                 handler,
                 entropy: Arc::clone(&entropy),
                 instance: 0x5eed,
+                store,
             },
             Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
@@ -143,6 +169,7 @@ impl Proxy {
             queue,
             network,
             handle,
+            snapshot,
             drain,
         }
     }

@@ -5,6 +5,8 @@
     reason = "helpers of tests are tests, which clippy does not see"
 )]
 
+#[path = "config_errors/limits.rs"]
+mod limits;
 #[path = "config_errors/resilience.rs"]
 mod resilience;
 
@@ -80,7 +82,7 @@ fn syntax_and_shape() {
             ),
             ("no quotes", "listen = 127.0.0.1\n".into()),
             ("empty", String::new()),
-            ("unknown key", top("redis = { url = \"redis://a\" }")),
+            ("unknown key", top("tracing = { endpoint = \"http://a\" }")),
             (
                 "misspelt key",
                 "listn = \"127.0.0.1:8443\"\nbackends = [\"http://a:1\"]\n".into(),

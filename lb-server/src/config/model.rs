@@ -4,6 +4,8 @@
 //! value says about another (a route naming a pool that does not exist) is checked once, when a
 //! `Server` is made of them.
 
+mod limits;
+mod redis;
 mod resilience;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lb_core::Algorithm;
 
+pub use limits::*;
+pub use redis::*;
 pub use resilience::*;
 
 /// Everything a server is made of.
@@ -29,6 +33,10 @@ pub struct Config {
     pub pools: BTreeMap<String, LoadBalancerConfig>,
     /// `[[routes]]`, the first match wins.
     pub routes: Vec<RouteConfig>,
+    /// `[rate_limits.*]` by name.
+    pub rate_limits: BTreeMap<String, RateLimitConfig>,
+    /// `[redis]`; `None` keeps all state in this process.
+    pub redis: Option<RedisConfig>,
 }
 
 /// `[server]`: what holds for the whole process.
@@ -368,6 +376,8 @@ pub struct RouteConfig {
     pub response_headers: HeaderChanges,
     /// A stream on which neither side moves; `None` is the listener's.
     pub stream_idle: Option<Duration>,
+    /// Names of the rate limits that a request has to pass, all of them.
+    pub rate_limits: Vec<String>,
 }
 
 /// `[[routes]] match`: an absent part matches everything.

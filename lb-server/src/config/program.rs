@@ -143,19 +143,6 @@ impl SessionConfig {
     }
 }
 
-/// Rate limits; there are no settings yet.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct RateLimitConfig {}
-
-impl RateLimitConfig {
-    /// No rate limit.
-    #[must_use]
-    pub fn off() -> Self {
-        Self {}
-    }
-}
-
 /// The response cache; there are no settings yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]

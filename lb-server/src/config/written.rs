@@ -14,6 +14,8 @@ macro_rules! schemas {
 use schemas;
 
 mod convert;
+mod limits;
+mod redis;
 mod resilience;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use limits::RateLimit;
+use redis::Redis;
 use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
 
 /// The configuration of a load balancer, in the long form.
@@ -39,6 +43,11 @@ pub(super) struct File {
     pools: BTreeMap<String, Pool>,
     /// Routes; the first match wins.
     routes: Vec<Route>,
+    /// How many requests are let pass, by name.
+    rate_limits: BTreeMap<String, RateLimit>,
+    /// The store that several instances share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<Redis>,
 }
 
 /// A string such as "30s", "250ms", "1h30m".
@@ -333,6 +342,8 @@ struct Route {
     /// A stream on which neither side moves; by default the listener's.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_idle: Option<Duration>,
+    /// Names of the rate limits that a request has to pass.
+    rate_limits: OneOrMore,
     /// Which requests it takes.
     #[serde(rename = "match")]
     matches: Match,

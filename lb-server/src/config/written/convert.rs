@@ -33,6 +33,12 @@ impl From<&Config> for File {
                 .map(|(name, value)| (name.clone(), pool(value)))
                 .collect(),
             routes: config.routes.iter().map(route).collect(),
+            rate_limits: config
+                .rate_limits
+                .iter()
+                .map(|(name, value)| (name.clone(), value.into()))
+                .collect(),
+            redis: config.redis.as_ref().map(Into::into),
         }
     }
 }
@@ -45,11 +51,11 @@ fn size(value: impl Into<u64>) -> Size {
     Size(print_size(value.into()))
 }
 
-fn file(path: &Path) -> String {
+pub(super) fn file(path: &Path) -> String {
     escape(&path.to_string_lossy())
 }
 
-fn texts(values: impl IntoIterator<Item = impl ToString>) -> OneOrMore {
+pub(super) fn texts(values: impl IntoIterator<Item = impl ToString>) -> OneOrMore {
     OneOrMore::More(
         values
             .into_iter()
@@ -228,6 +234,7 @@ fn route(config: &RouteConfig) -> Route {
         name: escape(&config.name),
         pool,
         stream_idle: config.stream_idle.map(duration),
+        rate_limits: texts(&config.rate_limits),
         matches: route_match(&config.matches),
         redirect,
         respond,
