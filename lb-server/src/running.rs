@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ServerCounters};
 use crate::redis::Report;
+use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
 use crate::upstream::connections::Upstreams;
 
@@ -203,6 +204,11 @@ impl Handle {
         metrics.redis = self.inner.store.get().map(|report| report.read());
         metrics.held_bytes = self.inner.memory.held();
         metrics
+    }
+
+    /// The sessions; `None` where there are none.
+    pub fn sessions(&self) -> Option<Sessions> {
+        self.snapshot().sessions.clone().map(Sessions::of)
     }
 
     /// Adds a backend to the pool `default` and returns its identity.

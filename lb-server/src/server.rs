@@ -56,11 +56,12 @@ impl Server {
     pub fn new(
         server: ServerConfig,
         pool: LoadBalancerConfig,
-        _sessions: SessionConfig,
+        sessions: SessionConfig,
         rate_limits: RateLimitConfig,
         _cache: CacheConfig,
     ) -> Result<Self, Error> {
         let mut config = Config::single(server, pool).map_err(Error::config)?;
+        config.sessions = Some(sessions).filter(SessionConfig::is_on);
         if rate_limits != RateLimitConfig::off() {
             config = config.rate_limit(DEFAULT, rate_limits);
             config.routes[0].rate_limits.push(DEFAULT.to_owned());
