@@ -103,7 +103,7 @@ impl Affinity {
     }
 
     /// The field that binds a client to a backend.
-    fn bind(&self, backend: &BackendId, is_tls: bool) -> Option<String> {
+    pub(crate) fn bind(&self, backend: &BackendId, is_tls: bool) -> Option<String> {
         let table = self.table.load();
         let value = table.value(backend.as_str())?;
         let cookie = if is_tls { &self.secure } else { &self.plain };

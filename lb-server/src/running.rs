@@ -227,8 +227,8 @@ impl Handle {
         pool.add(&backend).map(|id| id.to_string())
     }
 
-    /// Begins or ends the drain of a backend: no new requests, while those that run finish. Returns
-    /// whether there is such a backend.
+    /// Begins or ends the drain of a backend: no new requests but of clients that affinity binds to it,
+    /// while those that run finish. Returns whether there is such a backend.
     pub fn drain_backend(&self, id: &str, draining: bool) -> bool {
         let id = lb_core::BackendId::new(id);
         let mut pools = self.snapshot().pools.clone().into_values();

@@ -1,6 +1,7 @@
 //! The whole data path in memory under virtual time: pipes instead of sockets, scripted backends.
 
 mod abuse;
+mod affinity;
 mod attempts;
 mod backend;
 mod client;

@@ -80,7 +80,7 @@ impl Sessions {
     )]
     pub async fn list(&self, cursor: Option<&str>, limit: usize) -> Result<SessionPage, Error> {
         let cursor = cursor
-            .map_or(Ok(Cursor::default()), str::parse)
+            .map_or_else(|| Ok(Cursor::default()), str::parse)
             .map_err(|error| {
                 Error::new(ErrorKind::Session, "there is no such page").with_source(error)
             })?;
