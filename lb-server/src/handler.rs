@@ -15,6 +15,7 @@ use crate::body::Body;
 use crate::config::{ForwardedFields, HeaderChanges};
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::{Arrival, Pipeline};
+use crate::redis::Store;
 use crate::routes::{Route, Target};
 use crate::running::Handle;
 use crate::sessions::{Session, Visit};
@@ -252,6 +253,11 @@ impl Exchange {
 
     pub(crate) fn take_bindings(&self) -> Vec<(String, String)> {
         std::mem::take(&mut *self.inner.bindings.lock())
+    }
+
+    /// The worker's way to the store that instances share.
+    pub(crate) fn store(&self) -> Option<&dyn Store> {
+        self.inner.pipeline.store()
     }
 
     pub(crate) fn visit(&self) -> Option<&Visit> {

@@ -102,6 +102,10 @@ impl Pipeline {
         self.entropy.draw()
     }
 
+    pub(crate) fn store(&self) -> Option<&dyn Store> {
+        self.store.as_deref()
+    }
+
     pub(crate) fn via(&self, received: Version) -> &HeaderValue {
         &self.via[usize::from(received != Version::HTTP_2)]
     }
@@ -300,7 +304,7 @@ impl Pipeline {
                     .call(request(incoming, body), exchange.clone())
                     .await;
                 if let Some(visit) = exchange.visit() {
-                    result = visit.end(result).await;
+                    result = visit.end(result, self.store()).await;
                 }
                 result.map_err(|error| {
                     // What the client's request or a backend is to blame for has its own

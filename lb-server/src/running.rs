@@ -15,7 +15,7 @@ use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ServerCounters};
-use crate::redis::Report;
+use crate::redis::{Report, Store};
 use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
 use crate::upstream::connections::Upstreams;
@@ -134,6 +134,8 @@ struct HandleInner {
     upstreams: Mutex<Vec<Arc<Upstreams>>>,
     /// What is said of the store, where there is one.
     store: OnceLock<Arc<Report>>,
+    /// One of the workers' ways to the store, for what is asked from outside of them.
+    link: OnceLock<Arc<dyn Store>>,
     requested: CancellationToken,
     drain: Drain,
 }
@@ -148,6 +150,7 @@ impl Handle {
                 memory,
                 upstreams: Mutex::default(),
                 store: OnceLock::new(),
+                link: OnceLock::new(),
                 requested: CancellationToken::new(),
                 drain: Drain::default(),
             }),
@@ -173,6 +176,11 @@ impl Handle {
     /// Makes the connections of one worker known, so that removed backends can be forgotten there.
     pub(crate) fn add_upstreams(&self, upstreams: Arc<Upstreams>) {
         self.inner.upstreams.lock().push(upstreams);
+    }
+
+    /// Makes a way to the store known; the first one is kept.
+    pub(crate) fn set_link(&self, link: Arc<dyn Store>) {
+        self.inner.link.get_or_init(|| link);
     }
 
     /// Makes known what the links to the store report, once.
@@ -208,7 +216,8 @@ impl Handle {
 
     /// The sessions; `None` where there are none.
     pub fn sessions(&self) -> Option<Sessions> {
-        self.snapshot().sessions.clone().map(Sessions::of)
+        let sessions = self.snapshot().sessions.clone()?;
+        Some(Sessions::of(sessions, self.inner.link.get().cloned()))
     }
 
     /// Adds a backend to the pool `default` and returns its identity.

@@ -281,13 +281,17 @@ impl Workers {
         let upstreams = Arc::new(Upstreams::new(Arc::clone(&self.connector)));
         self.handle.add_upstreams(Arc::clone(&upstreams));
         let dispatch = Dispatch::new(upstreams, Arc::clone(&self.entropy));
+        let store = link.map(|link| Arc::new(link) as Arc<dyn Store>);
+        if let Some(store) = &store {
+            self.handle.set_link(Arc::clone(store));
+        }
         Arc::new(Pipeline::new(
             PipelineParts {
                 handle: self.handle.clone(),
                 handler: self.handler.clone(),
                 entropy: Arc::clone(&self.entropy),
                 instance: self.instance,
-                store: link.map(|link| Arc::new(link) as Arc<dyn Store>),
+                store,
             },
             dispatch,
         ))

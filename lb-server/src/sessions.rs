@@ -2,26 +2,30 @@
 //! reply's head.
 
 mod operator;
+mod redis;
 mod session;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::HeaderValue;
 use http::header::COOKIE;
 use lb_session::cookie::{self, SetCookie};
 use lb_session::{
-    Changes, Committed, Presented, SessionCookie, SessionId, SessionParameters, SessionStore,
+    Changes, Committed, Presented, Record, SessionCookie, SessionId, SessionParameters,
+    SessionStore,
 };
 
 use crate::clock;
-use crate::config::{OnStoreError, SessionConfig};
+use crate::config::{OnStoreError, RedisConfig, SessionConfig, StoreKind};
 use crate::cookies;
 use crate::entropy;
 use crate::error::{Error, ErrorKind};
 use crate::handler::Response;
+use crate::redis::{Store, StoreError};
 use crate::reject::Reject;
 use crate::secrets::SpareSecret;
+
+use redis::{CommitError, Shelf};
 
 pub use operator::{SessionInfo, SessionPage, SessionStats, Sessions};
 pub use session::Session;
@@ -32,15 +36,25 @@ pub(crate) use session::Visit;
 pub(crate) struct SessionService {
     cookie: SessionCookie,
     parameters: SessionParameters,
+    /// Whether requests go on without a session that cannot be loaded or stored.
     is_lenient: bool,
-    /// Lives as long as the process.
-    store: Arc<SessionStore>,
+    place: Place,
+}
+
+/// Where sessions are.
+#[derive(Debug)]
+enum Place {
+    /// Here; lives as long as the process.
+    Memory(Arc<SessionStore>),
+    /// In the store that instances share.
+    Redis(Shelf),
 }
 
 impl SessionService {
     /// What a configuration says; sessions that were there before stay.
     pub(crate) fn build(
         config: &SessionConfig,
+        redis: Option<&RedisConfig>,
         spare: &SpareSecret,
         before: Option<&Self>,
     ) -> Result<Self, Error> {
@@ -61,15 +75,19 @@ impl SessionService {
             .max_age(config.max_age)
             .max_bytes(config.max_bytes as usize)
             .max_sessions(config.max_sessions.get() as usize);
-        let store = before.map_or_else(
-            || Arc::new(SessionStore::new(&parameters, clock::now())),
-            |before| Arc::clone(&before.store),
-        );
+        let redis = redis.filter(|_| config.store == StoreKind::Redis);
+        let place = match (redis, before.map(|before| &before.place)) {
+            (Some(redis), _) => Place::Redis(Shelf::new(redis)),
+            (None, Some(Place::Memory(store))) => Place::Memory(Arc::clone(store)),
+            (None, _) => Place::Memory(Arc::new(SessionStore::new(&parameters, clock::now()))),
+        };
+        let on_error = config.on_store_error;
+        let on_error = on_error.or_else(|| redis.map(|redis| redis.on_store_error));
         Ok(Self {
             cookie: SessionCookie::new(cookie, &config.secrets.load_or(spare)?),
             parameters,
-            is_lenient: config.on_store_error != Some(OnStoreError::Deny),
-            store,
+            is_lenient: on_error != Some(OnStoreError::Deny),
+            place,
         })
     }
 
@@ -90,26 +108,107 @@ impl SessionService {
         self.cookie.read(lines.iter().map(HeaderValue::as_bytes))
     }
 
-    fn load(&self, presented: Option<&Presented>, now: Instant) -> Loaded {
-        let found = presented.and_then(|presented| {
-            let session = self.store.load(&presented.id, &self.parameters, now)?;
-            Some((session, presented))
-        });
-        match found {
-            Some((session, presented)) => Loaded {
-                session,
-                outdated: (!presented.current).then(|| presented.id.clone()),
-            },
-            None => Loaded {
-                session: lb_session::Session::new(&self.parameters),
-                outdated: None,
-            },
+    /// The session that the client presents, or an empty one. In memory it is there at once.
+    async fn load(
+        &self,
+        presented: Option<&Presented>,
+        store: Option<&dyn Store>,
+    ) -> Result<Loaded, Error> {
+        let Some(presented) = presented else {
+            return Ok(self.without());
+        };
+        let (session, record) = match &self.place {
+            Place::Memory(sessions) => {
+                let now = clock::now();
+                let Some(session) = sessions.load(&presented.id, &self.parameters, now) else {
+                    return Ok(self.without());
+                };
+                (session, None)
+            }
+            Place::Redis(shelf) => {
+                let handle = presented.id.handle();
+                let found = match store {
+                    Some(store) => {
+                        let now = clock::wall();
+                        Box::pin(shelf.load(&handle, &self.parameters, store, now)).await
+                    }
+                    None => Err(StoreError::Down),
+                };
+                match found {
+                    Ok(Some(record)) => {
+                        let session = lb_session::Session::of(handle, &record, &self.parameters);
+                        (session, Some(record))
+                    }
+                    Ok(None) => return Ok(self.without()),
+                    Err(error) => {
+                        self.failed(&error)?;
+                        return Ok(Loaded {
+                            is_lost: true,
+                            ..self.without()
+                        });
+                    }
+                }
+            }
+        };
+        Ok(Loaded {
+            session: Box::new(session),
+            record,
+            outdated: (!presented.current).then(|| presented.id.clone()),
+            is_lost: false,
+        })
+    }
+
+    fn without(&self) -> Loaded {
+        Loaded {
+            session: Box::new(lb_session::Session::new(&self.parameters)),
+            record: None,
+            outdated: None,
+            is_lost: false,
         }
     }
 
-    /// Stores what a request has changed.
-    fn commit(&self, changes: &Changes<'_>, fresh: SessionId, now: Instant) -> Committed {
-        self.store.commit(changes, || fresh, &self.parameters, now)
+    /// Stores what a request has changed. In memory it is done at once.
+    async fn commit(
+        &self,
+        changes: &Changes<'_>,
+        record: Option<Record>,
+        store: Option<&dyn Store>,
+    ) -> Result<Committed, Error> {
+        let fresh = fresh_id()?;
+        let shelf = match &self.place {
+            Place::Memory(sessions) => {
+                return Ok(sessions.commit(changes, || fresh, &self.parameters, clock::now()));
+            }
+            Place::Redis(shelf) => shelf,
+        };
+        let committed = match store {
+            Some(store) => {
+                let now = clock::wall();
+                let parameters = &self.parameters;
+                Box::pin(shelf.commit(changes, record, fresh, parameters, store, now)).await
+            }
+            None => Err(StoreError::Down.into()),
+        };
+        match committed {
+            Ok(committed) => Ok(committed),
+            Err(CommitError::Session(_too_large)) => Ok(Committed::TooLarge),
+            Err(CommitError::Store(error)) => {
+                self.failed(&error)?;
+                // Nothing is known of the session, so nothing is said to the client.
+                Ok(Committed::Gone)
+            }
+        }
+    }
+
+    /// What becomes of a request whose session the store does not give or take. That the store is down
+    /// the log says once, elsewhere.
+    fn failed(&self, error: &StoreError) -> Result<(), Error> {
+        tracing::debug!(%error, "a session could not be loaded or stored");
+        if self.is_lenient {
+            Ok(())
+        } else {
+            Err(Error::rejected(Reject::StoreUnavailable))
+        }
     }
 
     /// What becomes of a reply whose session got no place.
@@ -137,10 +236,15 @@ impl SessionService {
 }
 
 /// A session as a request begins with it.
+#[derive(Debug)]
 struct Loaded {
-    session: lb_session::Session,
+    session: Box<lb_session::Session>,
+    /// What the store elsewhere has of it.
+    record: Option<Record>,
     /// The id, where its cookie was signed with a secret that is to go.
     outdated: Option<SessionId>,
+    /// Whether it is empty for want of the store, so that nothing of it may be stored.
+    is_lost: bool,
 }
 
 fn fresh_id() -> Result<SessionId, Error> {

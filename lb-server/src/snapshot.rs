@@ -94,7 +94,13 @@ impl Snapshot {
         let sessions = config
             .active_sessions()
             .map(|sessions| {
-                SessionService::build(sessions, &spare_secret, sessions_before).map(Arc::new)
+                SessionService::build(
+                    sessions,
+                    config.redis.as_ref(),
+                    &spare_secret,
+                    sessions_before,
+                )
+                .map(Arc::new)
             })
             .transpose()?;
         let mut pools = BTreeMap::new();

@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Loaded, SessionService, fresh_id};
-use crate::clock;
+use super::{Loaded, SessionService};
 use crate::cookies;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{Exchange, Response};
+use crate::redis::Store;
 
 /// The session of the client that sent a request; from [`Exchange::session`]. Cheap to clone.
 ///
@@ -124,7 +124,7 @@ impl Session {
                 "there are no sessions: `SessionConfig::off` was chosen, or `[sessions]` is not written",
             )
         })?;
-        visit.with(act).await
+        visit.with(self.exchange.store(), act).await
     }
 }
 
@@ -147,10 +147,7 @@ pub(crate) struct Visit {
 #[derive(Debug)]
 enum State {
     Unread,
-    Open {
-        session: Box<lb_session::Session>,
-        outdated: Option<SessionId>,
-    },
+    Open(Loaded),
     /// The reply's head goes out.
     Closed,
 }
@@ -165,24 +162,25 @@ impl Visit {
         }
     }
 
-    async fn with<T>(&self, act: impl FnOnce(&mut lb_session::Session) -> T) -> Result<T, Error> {
+    async fn with<T>(
+        &self,
+        store: Option<&dyn Store>,
+        act: impl FnOnce(&mut lb_session::Session) -> T,
+    ) -> Result<T, Error> {
         let is_unread = matches!(*self.state.lock(), State::Unread);
         let loaded = if is_unread {
             let presented = self.service.read(&self.lines);
-            Some(self.service.load(presented.as_ref(), clock::now()))
+            Some(self.service.load(presented.as_ref(), store).await?)
         } else {
             None
         };
         let mut state = self.state.lock();
         // Of two that load at once the first one counts, since it may have been changed already.
-        if let (State::Unread, Some(Loaded { session, outdated })) = (&*state, loaded) {
-            *state = State::Open {
-                session: Box::new(session),
-                outdated,
-            };
+        if let (State::Unread, Some(loaded)) = (&*state, loaded) {
+            *state = State::Open(loaded);
         }
         match &mut *state {
-            State::Open { session, .. } => Ok(act(session)),
+            State::Open(loaded) => Ok(act(&mut loaded.session)),
             _ => Err(Error::new(
                 ErrorKind::Session,
                 "the reply has gone out, so nothing of its session can be changed",
@@ -191,12 +189,18 @@ impl Visit {
     }
 
     /// Ends the handler's part: stores what it has changed, unless it has failed.
-    pub(crate) async fn end(&self, result: Result<Response, Error>) -> Result<Response, Error> {
+    pub(crate) async fn end(
+        &self,
+        result: Result<Response, Error>,
+        store: Option<&dyn Store>,
+    ) -> Result<Response, Error> {
         let before = std::mem::replace(&mut *self.state.lock(), State::Closed);
         let mut response = result?;
-        if let State::Open { session, outdated } = before {
+        if let State::Open(loaded) = before {
             cookies::vary(&mut response);
-            self.commit(&session, outdated, &mut response).await?;
+            if !loaded.is_lost {
+                self.commit(loaded, &mut response, store).await?;
+            }
         }
         Ok(response)
     }
@@ -211,13 +215,18 @@ impl Visit {
         self.service.issue(id, response);
     }
 
-    #[expect(clippy::unused_async, reason = "the store may be elsewhere")]
     async fn commit(
         &self,
-        session: &lb_session::Session,
-        outdated: Option<SessionId>,
+        loaded: Loaded,
         response: &mut Response,
+        store: Option<&dyn Store>,
     ) -> Result<(), Error> {
+        let Loaded {
+            session,
+            record,
+            outdated,
+            ..
+        } = loaded;
         let changes = session.changes();
         if changes.write == Write::Nothing && changes.ended.is_none() {
             if let Some(id) = outdated {
@@ -225,7 +234,7 @@ impl Visit {
             }
             return Ok(());
         }
-        match self.service.commit(&changes, fresh_id()?, clock::now()) {
+        match self.service.commit(&changes, record, store).await? {
             Committed::Created(id) | Committed::Rotated(id) => self.issue(&id, response),
             Committed::Destroyed => {
                 self.has_set_cookie.store(true, Ordering::Relaxed);
