@@ -32,8 +32,10 @@ use std::path::Path;
 
 pub use error::{ConfigError, ConfigProblem, ValueError};
 pub use layers::{ConfigLayers, LoadedConfig};
+pub use lb_session::AffinityMode;
+pub use lb_session::cookie::SameSite;
 pub use model::*;
-pub use program::{CacheConfig, ServerConfig, SessionConfig};
+pub use program::{CacheConfig, ServerConfig};
 
 use error::Finding;
 use substitute::Lookup;

@@ -1,4 +1,5 @@
-//! The one source of randomness: seeded once, from the system or by a test.
+//! The sources of randomness: one seeded once, from the system or by a test, and the system itself
+//! for what nobody may guess.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,4 +41,11 @@ impl Entropy {
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^ (bits >> 31)
     }
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn secret_bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
 }

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+mod affinity;
 mod body;
 mod clock;
 mod config;
 mod connection;
+mod cookies;
 mod dispatch;
 mod drain;
 mod entropy;
@@ -27,7 +29,9 @@ mod replay;
 pub mod reply;
 mod routes;
 mod running;
+mod secrets;
 mod server;
+mod sessions;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -46,3 +50,4 @@ pub use lb_core::Algorithm;
 pub use metrics::{BackendMetrics, Metrics, RateLimitMetrics, StoreMetrics};
 pub use running::{Handle, LocalAddress, Running};
 pub use server::Server;
+pub use sessions::{Session, SessionInfo, SessionPage, SessionStats, Sessions};

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::body::Body;
 use crate::clock;
+use crate::cookies;
 use crate::dispatch::Dispatch;
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
@@ -99,6 +100,10 @@ impl Pipeline {
     /// Random bits that need not be secret.
     pub(crate) fn draw(&self) -> u64 {
         self.entropy.draw()
+    }
+
+    pub(crate) fn store(&self) -> Option<&dyn Store> {
+        self.store.as_deref()
     }
 
     pub(crate) fn via(&self, received: Version) -> &HeaderValue {
@@ -212,6 +217,7 @@ impl Pipeline {
         if let Some(route) = exchange.route() {
             headers::apply_changes(response.headers_mut(), &route.response_headers);
         }
+        cookies::finish(exchange, &mut response);
         finish_head(exchange, &method, &mut response);
         response
     }
@@ -293,20 +299,24 @@ impl Pipeline {
                     .handler
                     .as_ref()
                     .ok_or(Reject::Internal("there is no request handler"))?;
-                handler
+                exchange.begin_visit(&incoming.headers);
+                let mut result = handler
                     .call(request(incoming, body), exchange.clone())
-                    .await
-                    .map_err(|error| {
-                        // What the client's request or a backend is to blame for has its own
-                        // answer; everything else is the program's to know.
-                        if !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Body) {
-                            tracing::error!(
-                                error = &error as &dyn std::error::Error,
-                                "the request handler failed"
-                            );
-                        }
-                        error.into_reject()
-                    })
+                    .await;
+                if let Some(visit) = exchange.visit() {
+                    result = visit.end(result, self.store()).await;
+                }
+                result.map_err(|error| {
+                    // What the client's request or a backend is to blame for has its own
+                    // answer; everything else is the program's to know.
+                    if !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Body) {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the request handler failed"
+                        );
+                    }
+                    error.into_reject()
+                })
             }
         }
     }

@@ -15,7 +15,8 @@ use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ServerCounters};
-use crate::redis::Report;
+use crate::redis::{Report, Store};
+use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
 use crate::upstream::connections::Upstreams;
 
@@ -133,6 +134,8 @@ struct HandleInner {
     upstreams: Mutex<Vec<Arc<Upstreams>>>,
     /// What is said of the store, where there is one.
     store: OnceLock<Arc<Report>>,
+    /// One of the workers' ways to the store, for what is asked from outside of them.
+    link: OnceLock<Arc<dyn Store>>,
     requested: CancellationToken,
     drain: Drain,
 }
@@ -147,6 +150,7 @@ impl Handle {
                 memory,
                 upstreams: Mutex::default(),
                 store: OnceLock::new(),
+                link: OnceLock::new(),
                 requested: CancellationToken::new(),
                 drain: Drain::default(),
             }),
@@ -172,6 +176,11 @@ impl Handle {
     /// Makes the connections of one worker known, so that removed backends can be forgotten there.
     pub(crate) fn add_upstreams(&self, upstreams: Arc<Upstreams>) {
         self.inner.upstreams.lock().push(upstreams);
+    }
+
+    /// Makes a way to the store known; the first one is kept.
+    pub(crate) fn set_link(&self, link: Arc<dyn Store>) {
+        self.inner.link.get_or_init(|| link);
     }
 
     /// Makes known what the links to the store report, once.
@@ -205,6 +214,12 @@ impl Handle {
         metrics
     }
 
+    /// The sessions; `None` where there are none.
+    pub fn sessions(&self) -> Option<Sessions> {
+        let sessions = self.snapshot().sessions.clone()?;
+        Some(Sessions::of(sessions, self.inner.link.get().cloned()))
+    }
+
     /// Adds a backend to the pool `default` and returns its identity.
     ///
     /// # Errors
@@ -221,8 +236,8 @@ impl Handle {
         pool.add(&backend).map(|id| id.to_string())
     }
 
-    /// Begins or ends the drain of a backend: no new requests, while those that run finish. Returns
-    /// whether there is such a backend.
+    /// Begins or ends the drain of a backend: no new requests but of clients that affinity binds to it,
+    /// while those that run finish. Returns whether there is such a backend.
     pub fn drain_backend(&self, id: &str, draining: bool) -> bool {
         let id = lb_core::BackendId::new(id);
         let mut pools = self.snapshot().pools.clone().into_values();

@@ -56,11 +56,12 @@ impl Server {
     pub fn new(
         server: ServerConfig,
         pool: LoadBalancerConfig,
-        _sessions: SessionConfig,
+        sessions: SessionConfig,
         rate_limits: RateLimitConfig,
         _cache: CacheConfig,
     ) -> Result<Self, Error> {
         let mut config = Config::single(server, pool).map_err(Error::config)?;
+        config.sessions = Some(sessions).filter(SessionConfig::is_on);
         if rate_limits != RateLimitConfig::off() {
             config = config.rate_limit(DEFAULT, rate_limits);
             config.routes[0].rate_limits.push(DEFAULT.to_owned());
@@ -280,13 +281,17 @@ impl Workers {
         let upstreams = Arc::new(Upstreams::new(Arc::clone(&self.connector)));
         self.handle.add_upstreams(Arc::clone(&upstreams));
         let dispatch = Dispatch::new(upstreams, Arc::clone(&self.entropy));
+        let store = link.map(|link| Arc::new(link) as Arc<dyn Store>);
+        if let Some(store) = &store {
+            self.handle.set_link(Arc::clone(store));
+        }
         Arc::new(Pipeline::new(
             PipelineParts {
                 handle: self.handle.clone(),
                 handler: self.handler.clone(),
                 entropy: Arc::clone(&self.entropy),
                 instance: self.instance,
-                store: link.map(|link| Arc::new(link) as Arc<dyn Store>),
+                store,
             },
             dispatch,
         ))

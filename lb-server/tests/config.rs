@@ -6,15 +6,16 @@
 )]
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use lb_server::{
-    Algorithm, BackendConfig, CircuitBreakerConfig, Config, ConfigFormat, HashKey,
+    AffinityConfig, Algorithm, BackendConfig, CircuitBreakerConfig, Config, ConfigFormat, HashKey,
     HealthCheckConfig, HttpProbeConfig, ListenerConfig, ListenerTls, LoadBalancerConfig,
     OnStoreError, OutlierDetectionConfig, ProbeConfig, RateLimitAlgorithm, RateLimitConfig,
-    RateLimitKey, RedisConfig, RetryOn, RouteConfig, RouteMatch, SlowStartConfig, StatusRange,
-    StoreKind, SuccessRateConfig, TargetConfig,
+    RateLimitKey, RedisConfig, RetryOn, RouteConfig, RouteMatch, SameSite, SecretsConfig,
+    SessionConfig, SlowStartConfig, StatusRange, StoreKind, SuccessRateConfig, TargetConfig,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -257,6 +258,52 @@ fn backends() -> impl Strategy<Value = Vec<BackendConfig>> {
     })
 }
 
+fn secrets() -> impl Strategy<Value = SecretsConfig> {
+    let path = "[ -~]{1,12}".prop_map(PathBuf::from);
+    prop_oneof![
+        Just(SecretsConfig::Unwritten),
+        prop::collection::vec(path, 1..4).prop_map(SecretsConfig::Files),
+    ]
+}
+
+fn same_site() -> impl Strategy<Value = SameSite> {
+    prop::sample::select(vec![SameSite::Lax, SameSite::Strict, SameSite::None])
+}
+
+fn affinity() -> impl Strategy<Value = AffinityConfig> {
+    (
+        word(),
+        secrets(),
+        same_site(),
+        prop::option::of(1..1_000_000_000u64),
+    )
+        .prop_map(|(cookie, secrets, same_site, nanos)| {
+            let mut affinity = AffinityConfig::new(format!("a{cookie}"))
+                .secrets(secrets)
+                .same_site(same_site);
+            affinity.ttl = nanos.map(Duration::from_nanos);
+            affinity
+        })
+}
+
+fn sessions() -> impl Strategy<Value = SessionConfig> {
+    (
+        word(),
+        secrets(),
+        same_site(),
+        1..=65_535u32,
+        1..1_000_000u32,
+    )
+        .prop_map(|(cookie, secrets, same_site, bytes, count)| {
+            SessionConfig::ephemeral()
+                .cookie(format!("__Host-{cookie}"))
+                .secrets(secrets)
+                .same_site(same_site)
+                .max_bytes(bytes)
+                .max_sessions(count.try_into().unwrap())
+        })
+}
+
 fn pool() -> impl Strategy<Value = LoadBalancerConfig> {
     let key = prop_oneof![
         Just(HashKey::Path),
@@ -269,14 +316,16 @@ fn pool() -> impl Strategy<Value = LoadBalancerConfig> {
         prop::option::of(1.0..4.0f64),
         1..=32u8,
         1..100_000_000_000u64,
+        prop::option::of(affinity()),
     )
-        .prop_map(|(backends, key, factor, prefix, nanos)| {
+        .prop_map(|(backends, key, factor, prefix, nanos, affinity)| {
             let mut pool = LoadBalancerConfig::new(Algorithm::ConsistentHashing)
                 .backends(backends)
                 .hash_key(key);
             pool.hash.balance_factor = factor;
             pool.hash.ipv4_prefix = prefix;
             pool.timeouts.connect = Duration::from_nanos(nanos);
+            pool.affinity = affinity;
             pool
         })
 }
@@ -438,7 +487,7 @@ fn tls() -> impl Strategy<Value = ListenerTls> {
 
 proptest! {
     #[test]
-    fn what_is_printed_reads_back_the_same(pool in pool(), tough in resilience(), routes in routes(), limits in limits(), redis in redis(), tls in tls(), window in 65_536..=2_147_483_647u32) {
+    fn what_is_printed_reads_back_the_same(pool in pool(), tough in resilience(), routes in routes(), limits in limits(), redis in redis(), tls in tls(), sessions in prop::option::of(sessions()), window in 65_536..=2_147_483_647u32) {
         let mut listener = ListenerConfig::at(vec!["0.0.0.0:1".parse().unwrap(), "unix:/run/a".parse().unwrap()]).tls(tls);
         listener.http2.connection_window = window;
         let mut config = Config::default().listener("l", listener).pool("p", pool).pool("q", tough);
@@ -446,6 +495,7 @@ proptest! {
         config.routes[0].rate_limits = limits.first().map(|(name, _)| name.clone()).into_iter().collect();
         config.rate_limits = limits.into_iter().collect();
         config.redis = Some(redis);
+        config.sessions = sessions;
         prop_assert_eq!(&config, &toml(&config.to_toml()));
         prop_assert_eq!(&config, &json(&config.to_json()));
     }

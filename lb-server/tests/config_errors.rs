@@ -9,6 +9,8 @@
 mod limits;
 #[path = "config_errors/resilience.rs"]
 mod resilience;
+#[path = "config_errors/sessions.rs"]
+mod sessions;
 
 use std::fmt::Write as _;
 
@@ -89,7 +91,7 @@ fn syntax_and_shape() {
             ),
             (
                 "key of a later feature",
-                pool("backends = [\"http://a:1\"]\n[pools.api.affinity]\ncookie = \"a\""),
+                pool("backends = [\"http://a:1\"]\n[pools.api.discover]\ninterval = \"30s\""),
             ),
             ("unknown version", top("version = 2")),
             ("version as text", top("version = \"1\"")),

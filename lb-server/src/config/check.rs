@@ -6,6 +6,7 @@ mod pool;
 mod redis;
 mod resilience;
 mod route;
+mod sessions;
 mod warning;
 
 use std::time::Duration;
@@ -106,6 +107,7 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
         redis::check(redis, &mut findings);
     }
     route::check(config, &mut findings);
+    sessions::check(config, &mut findings);
     findings.0
 }
 

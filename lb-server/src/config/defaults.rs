@@ -1,6 +1,7 @@
 //! The defaults: the only place that holds them.
 
 mod resilience;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -29,6 +30,7 @@ impl Default for Config {
             routes: Vec::new(),
             rate_limits: BTreeMap::new(),
             redis: None,
+            sessions: None,
         }
     }
 }
@@ -156,6 +158,7 @@ impl LoadBalancerConfig {
             circuit_breaker: None,
             retry: RetryConfig::default(),
             slow_start: None,
+            affinity: None,
         }
     }
 }

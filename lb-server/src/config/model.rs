@@ -7,6 +7,7 @@
 mod limits;
 mod redis;
 mod resilience;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use lb_core::Algorithm;
 pub use limits::*;
 pub use redis::*;
 pub use resilience::*;
+pub use sessions::*;
 
 /// Everything a server is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,8 @@ pub struct Config {
     pub rate_limits: BTreeMap<String, RateLimitConfig>,
     /// `[redis]`; `None` keeps all state in this process.
     pub redis: Option<RedisConfig>,
+    /// `[sessions]`; `None` is off.
+    pub sessions: Option<SessionConfig>,
 }
 
 /// `[server]`: what holds for the whole process.
@@ -251,6 +255,8 @@ pub struct LoadBalancerConfig {
     pub retry: RetryConfig,
     /// A ramp for new and recovered backends; `None` (`"off"`) is the default.
     pub slow_start: Option<SlowStartConfig>,
+    /// Keeps each client with its backend; `None` is off.
+    pub affinity: Option<AffinityConfig>,
 }
 
 /// `[pools.x] hash`: what is hashed and how far a backend may be overloaded.

@@ -51,6 +51,7 @@ fn required(definition: &str) -> &'static [&'static str] {
         "Listener" => &["address"],
         "Pool" => &["backends"],
         "Backend" => &["url"],
+        "AffinityTable" => &["cookie"],
         "TlsPair" | "Certificate" => &["cert", "key"],
         "TlsListed" => &["certificates"],
         "TlsSelfSigned" => &["self_signed"],

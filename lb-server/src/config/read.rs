@@ -7,12 +7,14 @@ mod redis;
 mod resilience;
 mod route;
 mod server;
+mod sessions;
 mod short;
 
 pub(super) use limits::{ALGORITHMS, MODES};
 pub(super) use redis::{ON_STORE_ERROR, STORES};
 pub(super) use resilience::CONDITIONS;
 pub(super) use server::parse_network;
+pub(super) use sessions::{AFFINITY_MODES, SAME_SITE};
 pub(super) use short::{NAME as DEFAULT_NAME, written_path};
 
 use std::cell::RefCell;
@@ -27,7 +29,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 12] = [
+pub(super) const TOP_LEVEL: [&str; 13] = [
     "version",
     "listen",
     "tls",
@@ -40,6 +42,7 @@ pub(super) const TOP_LEVEL: [&str; 12] = [
     "rate_limit",
     "rate_limits",
     "redis",
+    "sessions",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -66,6 +69,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             });
             fields.read_some("redis", &mut config.redis, redis::redis);
             short.add_to(&mut config);
+            fields.read_some("sessions", &mut config.sessions, sessions::sessions);
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use lb_core::Algorithm;
+use lb_session::AffinityMode;
+use lb_session::cookie::SameSite;
 
 use super::model::{
-    BackendConfig, BackendTlsConfig, BackoffConfig, CircuitBreakerConfig, Config, ForwardedFields,
-    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, HttpProbeConfig,
-    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
-    OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm,
-    RateLimitConfig, RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig,
-    RetryOn, RouteConfig, RouteMatch, SlowStartConfig, StatusRange, StoreKind, SuccessRateConfig,
-    TargetConfig, UnderscoreHeaders,
+    AffinityConfig, BackendConfig, BackendTlsConfig, BackoffConfig, CircuitBreakerConfig, Config,
+    ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
+    HttpProbeConfig, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
+    LoadBalancerConfig, OnStoreError, OutlierDetectionConfig, PoolTimeouts, ProbeConfig,
+    ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig, RateLimitKey, RateLimitMode,
+    RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig, RouteMatch, SecretsConfig,
+    SessionConfig, SlowStartConfig, StatusRange, StoreKind, SuccessRateConfig, TargetConfig,
+    UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -38,6 +41,7 @@ macro_rules! setters {
 setters!(Config {
     server: ProcessConfig,
     redis: RedisConfig => Some,
+    sessions: SessionConfig => Some,
 });
 
 impl Config {
@@ -126,6 +130,7 @@ setters!(LoadBalancerConfig {
     circuit_breaker: impl Into<Option<CircuitBreakerConfig>> => Into::into,
     retry: RetryConfig,
     slow_start: impl Into<Option<SlowStartConfig>> => Into::into,
+    affinity: AffinityConfig => Some,
 });
 
 impl LoadBalancerConfig {
@@ -150,6 +155,26 @@ impl LoadBalancerConfig {
         self
     }
 }
+
+setters!(SessionConfig {
+    cookie: impl Into<String> => Into::into,
+    secrets: SecretsConfig,
+    same_site: SameSite,
+    secure: bool,
+    max_age: Duration,
+    idle_timeout: Duration,
+    max_bytes: u32,
+    max_sessions: NonZeroU32,
+    store: StoreKind,
+    on_store_error: OnStoreError => Some,
+});
+
+setters!(AffinityConfig {
+    ttl: Duration => Some,
+    mode: AffinityMode,
+    same_site: SameSite,
+    secrets: SecretsConfig,
+});
 
 setters!(HashConfig {
     key: HashKey,

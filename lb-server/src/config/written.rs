@@ -17,6 +17,7 @@ mod convert;
 mod limits;
 mod redis;
 mod resilience;
+mod sessions;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ use serde_json::{Map, Value};
 use limits::RateLimit;
 use redis::Redis;
 use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
+use sessions::{Affinity, Sessions};
 
 /// The configuration of a load balancer, in the long form.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -48,6 +50,9 @@ pub(super) struct File {
     /// The store that several instances share.
     #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<Redis>,
+    /// Sessions for a program's request handler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<Sessions>,
 }
 
 /// A string such as "30s", "250ms", "1h30m".
@@ -256,6 +261,9 @@ struct Pool {
     retry: OrOff<Retry>,
     /// A ramp for new and recovered backends.
     slow_start: OrOff<SlowStart>,
+    /// Keeps each client with its backend, by a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    affinity: Option<Affinity>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

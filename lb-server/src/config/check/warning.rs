@@ -61,6 +61,7 @@ pub(in crate::config) fn warnings(config: &Config) -> Vec<Finding> {
             );
         }
     }
+    super::sessions::warnings(config, &mut findings);
     findings.0
 }
 

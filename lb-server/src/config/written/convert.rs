@@ -39,6 +39,7 @@ impl From<&Config> for File {
                 .map(|(name, value)| (name.clone(), value.into()))
                 .collect(),
             redis: config.redis.as_ref().map(Into::into),
+            sessions: config.active_sessions().map(Into::into),
         }
     }
 }
@@ -47,7 +48,7 @@ pub(super) fn duration(value: std::time::Duration) -> Duration {
     Duration(print_duration(value))
 }
 
-fn size(value: impl Into<u64>) -> Size {
+pub(super) fn size(value: impl Into<u64>) -> Size {
     Size(print_size(value.into()))
 }
 
@@ -189,6 +190,7 @@ fn pool(config: &LoadBalancerConfig) -> Pool {
         circuit_breaker: OrOff::of(config.circuit_breaker.as_ref().map(Into::into)),
         retry: OrOff::On((&config.retry).into()),
         slow_start: OrOff::of(config.slow_start.as_ref().map(Into::into)),
+        affinity: config.affinity.as_ref().map(Into::into),
     }
 }
 
