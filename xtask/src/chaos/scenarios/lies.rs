@@ -1,0 +1,97 @@
+//! Backends that answer, and answer badly.
+
+use anyhow::Result;
+
+use super::pause;
+use crate::load::{End, Method, Mix};
+use crate::outcome::{Outcome, precise};
+use crate::proxies::Setup;
+use crate::stage::{Moment, Play};
+
+pub(super) fn resets(play: &Play<'_>) -> Result<Outcome> {
+    misbehave(play, false, "reset-second")
+}
+
+pub(super) fn resets_h2c(play: &Play<'_>) -> Result<Outcome> {
+    misbehave(play, true, "reset-second")
+}
+
+pub(super) fn errors(play: &Play<'_>) -> Result<Outcome> {
+    misbehave(play, false, "status 500")
+}
+
+/// One of two does what it is told, probes apart.
+fn misbehave(play: &Play<'_>, h2c: bool, how: &str) -> Result<Outcome> {
+    let mut stage = play.stage(Setup {
+        has_breaker: true,
+        h2c,
+        ..Setup::default()
+    })?;
+    let load = stage.load(Mix::Mixed)?;
+    play.lead();
+    let fault = Moment::now();
+    stage.backends[0].tell(how)?;
+    pause(play.fault);
+    let end = Moment::now();
+    let journals = stage.journals()?;
+    let mut outcome = Outcome::new(load.finish()?, &journals);
+    outcome.ejected_by_journal(&journals[0], fault, end);
+    outcome.promise_once();
+    let failed = outcome.failed(&[Method::Get, Method::Keyed]);
+    outcome.promise_none("GETs and keyed POSTs failed", failed);
+    Ok(outcome)
+}
+
+pub(super) fn broken_bodies(play: &Play<'_>) -> Result<Outcome> {
+    break_off(play, false)
+}
+
+pub(super) fn broken_bodies_h2c(play: &Play<'_>) -> Result<Outcome> {
+    break_off(play, true)
+}
+
+/// Every response is truncated, reset or badly chunked.
+fn break_off(play: &Play<'_>, h2c: bool) -> Result<Outcome> {
+    let setup = Setup {
+        h2c,
+        ..Setup::default()
+    };
+    let stage = play.stage(setup)?;
+    let load = stage.load(Mix::Broken)?;
+    pause(play.fault);
+    let mut outcome = Outcome::new(load.finish()?, &stage.journals()?);
+    let (mut complete, mut reset, mut other) = (0, 0, 0);
+    for record in outcome.records() {
+        match &record.end {
+            End::Complete(answer) if answer.status < 500 => complete += 1,
+            End::Broken { is_reset: true } => reset += 1,
+            _ => other += 1,
+        }
+    }
+    outcome.note("reset", reset);
+    outcome.note("refused or lost", other);
+    outcome.promise_none("broken responses ended as complete", complete);
+    Ok(outcome)
+}
+
+/// Both answer 503, and nobody else is there.
+pub(super) fn storm(play: &Play<'_>) -> Result<Outcome> {
+    let mut stage = play.stage(Setup::default())?;
+    for backend in &mut stage.backends {
+        backend.tell("status 503")?;
+    }
+    let load = stage.load(Mix::Mixed)?;
+    let begun = Moment::now();
+    pause(play.fault);
+    let records = load.finish()?;
+    let seconds = begun.at.elapsed().as_secs_f64();
+    let journals = stage.journals()?;
+    let heads: usize = journals.iter().map(|journal| journal.heads.len()).sum();
+    let offered = precise(records.len());
+    let mut outcome = Outcome::new(records, &journals);
+    let allowed = 1.2 * offered + 10.0 * seconds;
+    // The budget counts in a window that is older than the storm by a part of a second.
+    outcome.promise("upstream requests", precise(heads), allowed, allowed);
+    outcome.promise_once();
+    Ok(outcome)
+}
