@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use crate::chaos;
 use crate::check;
 use crate::programs;
 use crate::steps::{Steps, Workspace};
@@ -23,6 +24,7 @@ pub(crate) fn run() -> Result<()> {
         "the step `python packages` left no interpreter"
     );
     check::end_to_end(&workspace, &mut steps, &python)?;
+    steps.step("chaos", || chaos::short(&workspace))?;
     steps.end();
     Ok(())
 }

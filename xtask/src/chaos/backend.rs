@@ -177,8 +177,12 @@ async fn serve(arguments: &Arguments) -> Result<()> {
 /// Accepts who has come already, then waits for the connections.
 async fn leave(listener: TcpListener, state: &Rc<State>, h2c: bool) {
     let moment = Duration::from_millis(20);
-    while let Ok(Ok((stream, _))) = tokio::time::timeout(moment, listener.accept()).await {
-        welcome(stream, state, h2c);
+    // A proxy that does not heed probes goes on connecting: there is an end to politeness.
+    for _ in 0..BACKLOG {
+        match tokio::time::timeout(moment, listener.accept()).await {
+            Ok(Ok((stream, _))) => welcome(stream, state, h2c),
+            _ => break,
+        }
     }
     drop(listener);
     while state.connections.get() > 0 {

@@ -93,8 +93,8 @@ pub(crate) enum End {
     Complete(Answer),
     /// The head came and the body broke off; whether by a reset of the other side.
     Broken { is_reset: bool },
-    /// Sent, and broken off before the head.
-    Lost(String),
+    /// Sent, and broken off before the head; whether by a reset of the other side.
+    Lost { text: String, is_reset: bool },
     /// No connection to send it on.
     Unsent,
     /// No answer in time.

@@ -109,13 +109,23 @@ impl Outcome {
         self.notes.push((what, value.into()));
     }
 
-    /// The last request that a backend got after its fault began and before it ended, for backends that
-    /// can tell.
+    /// When a backend first got no request any more, for backends that can tell: the last one before
+    /// a pause in which it would have had many.
     pub(crate) fn ejected_by_journal(&mut self, journal: &Journal, fault: Moment, end: Moment) {
-        let heads = journal.heads.iter();
-        let during = heads.filter(|at| (fault.micros..end.micros).contains(at));
-        let last = during.max().map_or(0, |last| last - fault.micros);
-        self.ejected_after = Some(Duration::from_micros(last));
+        let heads = journal.heads.iter().copied();
+        let mut during: Vec<u64> = heads
+            .filter(|at| (fault.micros..end.micros).contains(at))
+            .collect();
+        during.sort_unstable();
+        let mut last = fault.micros;
+        for &at in &during {
+            if u128::from(at - last) > HELD_UP.as_micros() {
+                break;
+            }
+            last = at;
+        }
+        self.ejected_after = Some(Duration::from_micros(last - fault.micros));
+        self.note("requests to the bad one", during.len());
     }
 
     /// The last request that failed or was held up, for backends that can tell nothing.
@@ -199,7 +209,7 @@ impl Outcome {
                 }
                 End::Broken { is_reset: true } => "reset in the body".to_owned(),
                 End::Broken { is_reset: false } => "broken in the body".to_owned(),
-                End::Lost(text) => text.clone(),
+                End::Lost { text, .. } => text.clone(),
                 End::Unsent => "no connection".to_owned(),
                 End::Late => "no answer".to_owned(),
             };

@@ -45,7 +45,9 @@ impl Kind {
 pub(crate) struct Setup {
     /// Least response time instead of least connections, where the proxy knows it.
     pub(crate) by_latency: bool,
-    /// A breaker beside ejection, where the proxy knows it.
+    /// Backends that fail are taken out, even if their probes pass.
+    pub(crate) ejects: bool,
+    /// A breaker beside that, where the proxy knows it.
     pub(crate) has_breaker: bool,
     pub(crate) h2c: bool,
     pub(crate) shutdown_timeout: Duration,
@@ -55,6 +57,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             by_latency: false,
+            ejects: true,
             has_breaker: false,
             h2c: false,
             shutdown_timeout: Duration::from_secs(30),
@@ -163,11 +166,13 @@ fn ours(setup: Setup, backends: &[u16], port: u16, directory: &Directory) -> Str
     } else {
         "least-connections"
     };
-    let breaker = if setup.has_breaker {
-        "circuit_breaker = { failure_ratio = 0.3 }"
-    } else {
-        ""
-    };
+    let mut watch = String::new();
+    if setup.has_breaker {
+        watch += "circuit_breaker = { failure_ratio = 0.3 }\n";
+    }
+    if !setup.ejects {
+        watch += "outlier_detection = \"off\"\n";
+    }
     format!(
         r#"
 [server]
@@ -180,7 +185,7 @@ certificates = [{{ cert = "{cert}", key = "{key}" }}]
 [pools.default]
 algorithm = "{algorithm}"
 backends = {urls:?}
-{breaker}
+{watch}
 [pools.default.timeouts]
 connect = "1s"
 [pools.default.health_check]
@@ -205,9 +210,10 @@ pool = "default"
 /// Debian's has no probes and tells no POST from a GET by its timeouts; requests with an effect
 /// get a location of their own, so that a second without an answer does not fail them.
 fn nginx(setup: Setup, backends: &[u16], port: u16, directory: &Directory) -> String {
+    let max_fails = if setup.ejects { 2 } else { 0 };
     let servers: String = backends
         .iter()
-        .map(|port| format!("server 127.0.0.1:{port} max_fails=2 fail_timeout=5s; "))
+        .map(|port| format!("server 127.0.0.1:{port} max_fails={max_fails} fail_timeout=5s; "))
         .collect();
     let forward = "proxy_pass http://backends; proxy_http_version 1.1; \
         proxy_set_header Connection \"\"; proxy_connect_timeout 1s; \
@@ -254,6 +260,11 @@ fn haproxy(setup: Setup, backends: &[u16], port: u16, directory: &Directory) -> 
         .enumerate()
         .map(|(number, port)| format!("    server s{number} 127.0.0.1:{port} check {protocol}\n"))
         .collect();
+    let observe = if setup.ejects {
+        "observe layer7 error-limit 5 on-error mark-down"
+    } else {
+        ""
+    };
     // Layer 7 retries need the request to be idempotent; the check speaks the servers' protocol.
     format!(
         r"
@@ -283,7 +294,7 @@ backend all
     acl keyed req.hdr(idempotency-key) -m found
     http-request disable-l7-retry if once !keyed
     http-request set-timeout server 15s if once !keyed
-    default-server inter 1s fastinter 200ms downinter 200ms fall 2 rise 2 observe layer7 error-limit 5 on-error mark-down
+    default-server inter 1s fastinter 200ms downinter 200ms fall 2 rise 2 {observe}
 {servers}",
         timeout = setup.shutdown_timeout.as_millis(),
         pem = directory.file("server.pem"),

@@ -92,8 +92,15 @@ pub(crate) fn run(run: &Run) -> Result<()> {
                 fault: Duration::from_secs(run.seconds),
             };
             let outcome = (scenario.play)(&play)
-                .with_context(|| format!("scenario `{}` with {}", scenario.name, kind.name()))?;
-            crate::print(&outcome.json(scenario.name, kind.name()).to_string())?;
+                .with_context(|| format!("scenario `{}` with {}", scenario.name, kind.name()));
+            match outcome {
+                Ok(outcome) => {
+                    crate::print(&outcome.json(scenario.name, kind.name()).to_string())?;
+                }
+                Err(error) if *kind == Kind::Ours => return Err(error),
+                // What a peer cannot do is no reason to end.
+                Err(error) => crate::say(&format!("{error:#}")),
+            }
         }
     }
     Ok(())

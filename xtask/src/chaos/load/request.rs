@@ -102,7 +102,10 @@ pub(super) async fn exchange(slot: &Slot, id: u64, method: Method, path: &str) -
         Err(_) => return End::Unsent,
     };
     match response.await {
-        Err(error) => End::Lost(error.to_string()),
+        Err(error) => End::Lost {
+            is_reset: is_reset(&error),
+            text: error.to_string(),
+        },
         Ok(response) => {
             let (head, mut body) = response.into_parts();
             while let Some(chunk) = body.data().await {
@@ -112,7 +115,7 @@ pub(super) async fn exchange(slot: &Slot, id: u64, method: Method, path: &str) -
                     }
                     Err(error) => {
                         return End::Broken {
-                            is_reset: error.is_reset() && error.is_remote(),
+                            is_reset: is_reset(&error),
                         };
                     }
                 }
@@ -120,6 +123,10 @@ pub(super) async fn exchange(slot: &Slot, id: u64, method: Method, path: &str) -
             End::Complete(answer(head.status.as_u16(), &head.headers))
         }
     }
+}
+
+fn is_reset(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote()
 }
 
 fn answer(status: u16, headers: &HeaderMap) -> Answer {

@@ -28,14 +28,19 @@ pub(super) fn killed_h2c(play: &Play<'_>) -> Result<Outcome> {
 /// `kill -9` of one of two.
 fn kill(play: &Play<'_>, setup: Setup) -> Result<Outcome> {
     let mut stage = play.stage(setup)?;
+    // So that some requests are always under way.
+    for backend in &mut stage.backends {
+        backend.tell("late 20")?;
+    }
     let load = stage.load(Mix::Mixed)?;
     play.lead();
     let fault = Moment::now();
     stage.backends[0].kill()?;
     pause(play.fault);
     let end = Moment::now();
+    let records = load.finish()?;
     let journals = stage.journals()?;
-    let mut outcome = Outcome::new(load.finish()?, &journals);
+    let mut outcome = Outcome::new(records, &journals);
     outcome.ejected_by_clients(fault, end);
     outcome.promise_once();
     outcome.promise_none("GETs and keyed POSTs failed", outcome.failed(&REPEATABLE));

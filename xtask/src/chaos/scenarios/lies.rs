@@ -33,8 +33,9 @@ fn misbehave(play: &Play<'_>, h2c: bool, how: &str) -> Result<Outcome> {
     stage.backends[0].tell(how)?;
     pause(play.fault);
     let end = Moment::now();
+    let records = load.finish()?;
     let journals = stage.journals()?;
-    let mut outcome = Outcome::new(load.finish()?, &journals);
+    let mut outcome = Outcome::new(records, &journals);
     outcome.ejected_by_journal(&journals[0], fault, end);
     outcome.promise_once();
     let failed = outcome.failed(&[Method::Get, Method::Keyed]);
@@ -64,19 +65,24 @@ fn break_off(play: &Play<'_>, h2c: bool) -> Result<Outcome> {
     for record in outcome.records() {
         match &record.end {
             End::Complete(answer) if answer.status < 500 => complete += 1,
-            End::Broken { is_reset: true } => reset += 1,
+            // The head may have been waiting to be sent when the body turned out to be broken.
+            End::Broken { is_reset: true } | End::Lost { is_reset: true, .. } => reset += 1,
             _ => other += 1,
         }
     }
     outcome.note("reset", reset);
-    outcome.note("refused or lost", other);
+    outcome.note("neither reset nor complete", other);
     outcome.promise_none("broken responses ended as complete", complete);
     Ok(outcome)
 }
 
-/// Both answer 503, and nobody else is there.
+/// Both answer 503, and nobody else is there. Nobody is ejected either, so that the budget alone holds
+/// retries back.
 pub(super) fn storm(play: &Play<'_>) -> Result<Outcome> {
-    let mut stage = play.stage(Setup::default())?;
+    let mut stage = play.stage(Setup {
+        ejects: false,
+        ..Setup::default()
+    })?;
     for backend in &mut stage.backends {
         backend.tell("status 503")?;
     }
@@ -90,7 +96,6 @@ pub(super) fn storm(play: &Play<'_>) -> Result<Outcome> {
     let offered = precise(records.len());
     let mut outcome = Outcome::new(records, &journals);
     let allowed = 1.2 * offered + 10.0 * seconds;
-    // The budget counts in a window that is older than the storm by a part of a second.
     outcome.promise("upstream requests", precise(heads), allowed, allowed);
     outcome.promise_once();
     Ok(outcome)

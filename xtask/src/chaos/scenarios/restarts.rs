@@ -95,6 +95,9 @@ struct Left {
 
 fn leave(play: &Play<'_>, setup: Setup) -> Result<(Outcome, Left)> {
     let mut stage = play.stage(setup)?;
+    for backend in &mut stage.backends {
+        backend.tell("late 300")?;
+    }
     let load = stage.load(Mix::Mixed)?;
     play.lead();
     let download = download(stage.proxy.address, stage.authority())?;
