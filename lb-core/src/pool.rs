@@ -12,6 +12,7 @@ use crate::watch::Watch;
 
 mod change;
 mod explain;
+mod last_resort;
 mod parameters;
 mod picked;
 mod policy;

@@ -148,6 +148,12 @@ struct Served {
     closing_deadline: Option<Instant>,
 }
 
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.window.close(self.pipeline.memory());
+    }
+}
+
 impl Served {
     /// Frames in, exchanges on, bytes out: in this order, so that what one poll brought leaves in
     /// one write.
@@ -190,13 +196,14 @@ impl Served {
 
     /// Lets few large uploads run ahead further.
     fn adjust_window(&mut self) {
-        let received = self.flusher.frames().bytes_in;
-        if let Some(window) = self.window.wanted(received, self.exchanges.len())
-            // Refused while the last change is not acknowledged; then later.
-            && self.connection.set_initial_window_size(window).is_ok()
-        {
-            self.window.announced(window, received);
-        }
+        let frames = self.flusher.frames();
+        let received = (frames.bytes_in, frames.last_read);
+        let streams = self.exchanges.len();
+        self.window
+            .adjust(received, streams, self.pipeline.memory(), |window| {
+                // Refused while the last change is not acknowledged; then later.
+                self.connection.set_initial_window_size(window).is_ok()
+            });
     }
 
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> bool {

@@ -51,6 +51,8 @@ struct Errand<'a> {
     deadline: Deadline,
     progress: Progress<'a>,
     tried: Vec<BackendId>,
+    /// Whether no attempt has got a connection.
+    is_out_of_reach: bool,
     /// The body, where there is one.
     replay: Option<Replay>,
 }
@@ -82,6 +84,7 @@ impl Dispatch {
             arrived: now,
             progress: pool.retries.begin(now),
             tried: Vec::new(),
+            is_out_of_reach: true,
             replay: (!body.is_end_stream()).then(|| Replay::new(body)),
         });
         match errand {
@@ -99,7 +102,12 @@ impl Errand<'_> {
             // After a failed attempt the failure says more than that nobody else is there.
             let picked = match self.pick(now).await {
                 Ok(picked) => picked,
-                Err(reject) => return Err(failure.unwrap_or(reject)),
+                Err(reject) => {
+                    return Err(match failure {
+                        Some(failure) => self.verdict(failure, now),
+                        None => reject,
+                    });
+                }
             };
             let target = Arc::clone(picked.target());
             let started = picked.started();
@@ -123,11 +131,12 @@ impl Errand<'_> {
                 ),
                 None => self.attempt(&target, picked, started, body).await,
             };
-            now = clock::now();
             let grant = match result {
-                Ok(response) => match self.after_response(&response, &target, now) {
+                Ok(response) => match self.after_response(&response, &target) {
                     Some(grant) => {
                         discard(response);
+                        now = clock::now();
+                        self.is_out_of_reach = false;
                         grant
                     }
                     None => {
@@ -147,19 +156,26 @@ impl Errand<'_> {
                         details = reject.details(),
                         "attempt failed"
                     );
+                    now = clock::now();
                     self.tried.push(target.id.clone());
                     let (pool, tried) = (self.pool, &self.tried);
+                    let is_kept = self.replay.as_ref().is_none_or(Replay::is_kept);
                     let grant = match granted {
                         Some(grant) => Some(grant),
                         None if self.deadline.has_passed(now) => None,
                         None => {
-                            let is_any_untried = || pool.balancer.has_untried(tried, now);
+                            let is_any_untried = || {
+                                is_kept
+                                    && (pool.balancer.has_untried(tried, now)
+                                        || pool.balancer.has_ejected(tried))
+                            };
                             self.progress
                                 .after(how, &self.outgoing, is_any_untried, now)
                         }
                     };
+                    self.is_out_of_reach &= how == Failure::Connect;
                     let Some(grant) = grant else {
-                        return Err(reject);
+                        return Err(self.verdict(reject, now));
                     };
                     failure = Some(reject);
                     grant
@@ -235,6 +251,13 @@ impl Errand<'_> {
             let picked = match self.pool.balancer.pick(&hint, now) {
                 Pick::Picked(picked) => picked,
                 Pick::AllFull => return Ok(None),
+                // Whoever is only ejected is better than nobody.
+                Pick::NoneEligible if !tried.is_empty() => {
+                    match self.pool.balancer.pick_ejected(tried, now) {
+                        Some(picked) => picked,
+                        None => return Err(self.nobody(now)),
+                    }
+                }
                 Pick::NoneEligible => return Err(self.nobody(now)),
             };
             match self.pool.target(picked.id()) {
@@ -260,6 +283,7 @@ impl Errand<'_> {
             outgoing,
             progress,
             tried,
+            replay,
             ..
         } = self;
         let trial = Trial {
@@ -279,7 +303,8 @@ impl Errand<'_> {
                 let is_any_untried = || {
                     let mut tried = tried.clone();
                     tried.push(target.id.clone());
-                    pool.balancer.has_untried(&tried, now)
+                    replay.as_ref().is_none_or(Replay::is_kept)
+                        && pool.balancer.has_untried(&tried, now)
                 };
                 granted = progress.after(Failure::Timeout, outgoing, is_any_untried, now);
                 granted.is_some()
@@ -295,13 +320,15 @@ impl Errand<'_> {
         &mut self,
         response: &Response<Body>,
         target: &BackendTarget,
-        now: Instant,
     ) -> Option<Grant> {
         let status = response.status();
         if !self.progress.is_unwanted(status, &self.outgoing)
             || self.replay.as_ref().is_some_and(|replay| !replay.is_kept())
-            || self.deadline.has_passed(now)
         {
+            return None;
+        }
+        let now = clock::now();
+        if self.deadline.has_passed(now) {
             return None;
         }
         self.tried.push(target.id.clone());
@@ -309,6 +336,21 @@ impl Errand<'_> {
             return None;
         }
         self.progress.after_status(status, now)
+    }
+
+    /// What the last failure comes to: of several backends none could be reached.
+    #[cold]
+    fn verdict(&self, last: Reject, now: Instant) -> Reject {
+        let is_nobody_left = !self.pool.balancer.has_untried(&self.tried, now);
+        if self.is_out_of_reach
+            && self.pool.has_several()
+            && is_nobody_left
+            && !self.deadline.has_passed(now)
+        {
+            Reject::NoHealthyBackend(self.pool.balancer.retry_after(now))
+        } else {
+            last
+        }
     }
 
     /// Why there is nobody to pick.

@@ -36,6 +36,20 @@ impl Memory {
         fits
     }
 
+    /// Takes so many bytes, if no more than half is held then: for what is good to have.
+    pub(crate) fn take_of_half(&self, bytes: u64) -> bool {
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= self.limit / 2;
+        if !fits {
+            self.give_back(bytes);
+        }
+        fits
+    }
+
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.held() > self.limit / 2
+    }
+
     pub(crate) fn give_back(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }

@@ -184,6 +184,11 @@ impl PoolEntry {
         self.config.health_check.as_ref()
     }
 
+    /// Whether there is more than one backend, whatever their state.
+    pub(crate) fn has_several(&self) -> bool {
+        self.targets.read().len() > 1
+    }
+
     pub(crate) fn timeouts(&self) -> &PoolTimeouts {
         &self.config.timeouts
     }

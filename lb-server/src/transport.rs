@@ -5,7 +5,7 @@
 //! inbound frame head, so that floods are counted here. After [`Transport::defer_flush`] it is the
 //! connection's task that flushes, once per turn, by the [`Flusher`].
 
-mod buffers;
+pub(crate) mod buffers;
 mod frames;
 mod link;
 

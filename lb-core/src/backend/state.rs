@@ -150,6 +150,13 @@ impl BackendState {
         gravest.map(|&(_, reason)| reason)
     }
 
+    /// Whether it would be eligible if it were not ejected.
+    pub(crate) fn is_only_ejected(&self) -> bool {
+        let against = self.against.load(Ordering::Relaxed);
+        against & EJECTED != 0
+            && against & (DISABLED | DRAINING | UNHEALTHY | BREAKER_OPEN | HALF_OPEN) == 0
+    }
+
     /// How many requests were picked for the backend and are not finished.
     #[inline]
     pub fn in_flight(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! Brings a pool up to date with what time and outcomes have changed: who is ejected, whose breaker is what, who grows.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::change::{Draft, Entry};
 use crate::backend::{
@@ -23,6 +23,10 @@ pub(super) struct Outlook {
     /// Ejections that the pool could not do without the backend for.
     pub(super) refused: u64,
 }
+
+/// For so long an ejection is not given up in favour of another; else a pool whose every backend fails would do nothing
+/// but change them.
+const SWAP_AFTER: Duration = Duration::from_secs(1);
 
 /// The backends that count for what is a share of a pool.
 #[derive(Debug, Clone, Copy, Default)]
@@ -161,16 +165,22 @@ impl Draft {
             let Some(cause) = care.take_suspicion() else {
                 continue;
             };
-            let mut record = care.record.lock();
+            let record = care.record.lock();
             // One that is out already would only be kept out for longer by what was in flight.
             let is_in = state.is_enabled() && !state.is_draining() && !is_unhealthy(&record.health);
             if !is_in || record.ejection.current().is_some() {
                 continue;
             }
+            drop(record);
             if !policy.has_room(census.ejected, census.all) {
-                self.outlook.refused += 1;
-                continue;
+                // What failed just now is surer than what failed a while ago.
+                if !self.readmit_longest(watch, now) {
+                    self.outlook.refused += 1;
+                    continue;
+                }
+                census.ejected -= 1;
             }
+            let mut record = care.record.lock();
             census.ejected += 1;
             let ejected = record
                 .ejection
@@ -179,16 +189,31 @@ impl Draft {
         }
     }
 
+    /// Readmits the backend that has been ejected for longest, to make room for another. Returns whether there is one that
+    /// has been for [`SWAP_AFTER`].
+    fn readmit_longest(&self, watch: &Watch, now: Instant) -> bool {
+        let ejected = self.entries.iter().filter_map(|Entry { state, .. }| {
+            let care = state.care()?;
+            let since = care.record.lock().ejection.current()?.since;
+            (later(since, SWAP_AFTER) <= now).then_some((since, state, care))
+        });
+        let Some((_, state, care)) = ejected.min_by_key(|&(since, ..)| since) else {
+            return false;
+        };
+        if !care.record.lock().ejection.end(now, true) {
+            return false;
+        }
+        watch.tell(Some(state.id()), HealthEvent::Readmitted, now);
+        true
+    }
+
     /// Suspects those whose success rate lies far below the others', at the end of each interval.
     fn compare(&mut self, policy: &OutlierPolicy, now: Instant) {
         let Some(rates) = &policy.success_rate else {
             self.outlook.compare_at = None;
             return;
         };
-        let next = later(
-            now,
-            policy.interval.max(std::time::Duration::from_millis(1)),
-        );
+        let next = later(now, policy.interval.max(Duration::from_millis(1)));
         if *self.outlook.compare_at.get_or_insert(next) > now {
             return;
         }

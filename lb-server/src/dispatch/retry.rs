@@ -145,7 +145,15 @@ impl Progress<'_> {
         if self.left == 0 || !is_wanted || !is_any_untried() {
             return None;
         }
-        self.pay(cause, now)
+        let grant = self.pay(cause, now)?;
+        // What no backend has begun with goes to another at once: that one has done nothing to be
+        // spared.
+        Some(match failure {
+            Failure::Connect | Failure::Unsent | Failure::Refused => Grant::Elsewhere {
+                pause_max: Duration::ZERO,
+            },
+            _ => grant,
+        })
     }
 
     /// Whether a response with this status is one to be asked for again elsewhere.
@@ -297,7 +305,7 @@ mod tests {
         let mut progress = retries.begin(now);
         let bounds: Vec<_> = std::iter::from_fn(|| {
             progress
-                .after(Failure::Connect, &outgoing, || true, now)
+                .after(Failure::Reset, &outgoing, || true, now)
                 .map(|grant| match grant {
                     Grant::Elsewhere { pause_max } => pause_max.as_millis(),
                     Grant::AtOnce => 0,

@@ -292,3 +292,35 @@ async fn hedges_nothing_that_has_an_effect() {
     assert_eq!(reply.text(), "ok");
     assert!(a.is_empty() && b.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn waits_on_where_the_body_was_let_go() {
+    let proxy = Proxy::with(
+        &["h2c://a:80", "h2c://b:80"],
+        "retry = { per_try_timeout = \"1s\" }",
+    );
+    let (mut a, mut b) = (proxy.backend("a"), proxy.backend("b"));
+    let mut client = proxy.connect().await;
+    let mut put = post("/");
+    *put.method_mut() = http::Method::PUT;
+    let (response, mut upload) = client.open(put).await;
+    let upload = async {
+        let body = bytes::Bytes::from(vec![7; 100_000]);
+        super::client::write_body(&mut upload, body, true).await;
+    };
+    let answer = async {
+        let pipe = tokio::select! {
+            Some(pipe) = a.0.recv() => pipe,
+            Some(pipe) = b.0.recv() => pipe,
+        };
+        let mut slow = super::backend::Http2::built(pipe, &h2::server::Builder::new()).await;
+        let (request, mut respond) = slow.request().await;
+        super::client::read_body(request.into_body()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        super::backend::answer(&mut respond, "late");
+        settle().await;
+    };
+    let (reply, ((), ())) = join(read(response), join(answer, upload)).await;
+    assert_eq!(reply.unwrap().text(), "late");
+    assert!(a.is_empty() && b.is_empty());
+}

@@ -364,3 +364,52 @@ async fn the_pools_limit_is_waited_for() {
     assert_eq!(reply.unwrap().text(), "two");
     assert_eq!(super::client::read(first).await.unwrap().text(), "one");
 }
+
+#[tokio::test(start_paused = true)]
+async fn several_backends_out_of_reach_are_none() {
+    let proxy = Proxy::to(&TWO);
+    let mut client = proxy.connect().await;
+    for _request in 0..100 {
+        let started = Instant::now();
+        let reply = client.get("/").await;
+        assert_eq!(reply.reason(), "no_healthy_backend");
+        assert!(!reply.field("retry-after").is_empty());
+        assert!(started.elapsed() < Duration::from_millis(60));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rolling_restart_loses_nothing() {
+    let proxy = Proxy::to(&TWO);
+    let mut client = proxy.connect().await;
+    let refuse = |host: &str| proxy.network.hosts.lock().remove(host);
+    const CLOSING: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+    proxy.backend("b").always(CLOSING);
+    for (down, up) in [("a", "b"), ("b", "a"), ("a", "b")] {
+        proxy.backend(up).always(CLOSING);
+        refuse(down);
+        // Long enough to be ejected, too short for a readmission.
+        for _request in 0..1000 {
+            assert_eq!(client.get("/").await.text(), "ok", "{down} is down");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ejected_backend_is_better_than_none() {
+    let proxy = Proxy::with(&TWO, "outlier_detection = { eject_for = \"3m\" }");
+    let mut client = proxy.connect().await;
+    let sick = proxy.backend("a").always(ERROR);
+    proxy.backend("b").always(OK);
+    while proxy.status("a").exclusion.is_none() {
+        client.get("/").await;
+    }
+    let before = sick.load(Ordering::Relaxed);
+    // The connection to the other is closed, and no new one is to be had.
+    proxy.network.hosts.lock().remove("b");
+    tokio::time::sleep(Duration::from_secs(95)).await;
+    let mut client = proxy.connect().await;
+    assert_eq!(client.get("/").await.text(), "no");
+    assert!(sick.load(Ordering::Relaxed) > before);
+}

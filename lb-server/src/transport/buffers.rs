@@ -14,13 +14,13 @@ thread_local! {
 }
 
 /// Takes a read buffer of [`SCRATCH_BYTES`]; what is in it is whatever was read before.
-pub(super) fn take_scratch() -> Box<[u8]> {
+pub(crate) fn take_scratch() -> Box<[u8]> {
     SCRATCH
         .with_borrow_mut(Vec::pop)
         .unwrap_or_else(|| vec![0; SCRATCH_BYTES].into_boxed_slice())
 }
 
-pub(super) fn return_scratch(scratch: Box<[u8]>) {
+pub(crate) fn return_scratch(scratch: Box<[u8]>) {
     SCRATCH.with_borrow_mut(|spare| {
         if spare.len() < MAX_SPARE {
             spare.push(scratch);

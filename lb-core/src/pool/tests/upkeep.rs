@@ -491,3 +491,44 @@ fn news_that_nobody_takes_are_bounded() {
     assert_eq!(changes.len(), 1024);
     assert!(matches!(changes[0].event, HealthEvent::Unhealthy(_)));
 }
+
+#[test]
+fn who_fails_now_takes_the_place_of_who_failed_longest_ago() {
+    let start = now();
+    let pool = watched(Algorithm::RoundRobin, outliers(), 2, start);
+    fail(&pool, "b0", 5, start);
+    assert_eq!(exclusions(&pool, start), [Some(Exclusion::Ejected), None]);
+    // Half of the pool is out, and nobody has been for a second.
+    fail(&pool, "b1", 5, start + 999 * MILLISECOND);
+    let both = |now| exclusions(&pool, now);
+    assert_eq!(
+        both(start + 999 * MILLISECOND),
+        [Some(Exclusion::Ejected), None]
+    );
+    let later = start + SECOND;
+    fail(&pool, "b1", 5, later);
+    assert_eq!(both(later), [None, Some(Exclusion::Ejected)]);
+    assert_eq!(
+        news(&pool, later)[1..],
+        ["b0 readmitted", "b1 ejected: consecutive_errors for 30.0 s"]
+    );
+}
+
+#[test]
+fn the_ejected_are_the_last_resort() {
+    let start = now();
+    let pool = watched(Algorithm::RoundRobin, outliers(), 2, start);
+    assert!(!pool.has_ejected(&[]) && pool.pick_ejected(&[], start).is_none());
+    fail(&pool, "b0", 5, start);
+    assert!(picked_ids(&pool, 10, start).iter().all(|id| id == "b1"));
+    let tried = [id("b1")];
+    assert!(pool.has_untried(&[], start) && !pool.has_untried(&tried, start));
+    let picked = pool.pick_ejected(&tried, start).unwrap();
+    assert_eq!(picked.id().as_str(), "b0");
+    assert_eq!(pool.backends(start)[0].in_flight, 1);
+    drop(picked);
+    assert_eq!(pool.backends(start)[0].in_flight, 0);
+    assert!(pool.pick_ejected(&[id("b0")], start).is_none());
+    pool.set_draining(&id("b0"), true);
+    assert!(!pool.has_ejected(&tried));
+}

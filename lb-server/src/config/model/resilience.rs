@@ -137,7 +137,8 @@ pub struct RetryConfig {
     pub budget_percent: u32,
     /// Retries allowed besides in each second (10), for pools with few requests.
     pub budget_min_per_second: u32,
-    /// Pause before a retry.
+    /// Pause before the retry of what a backend may have worked on; what none has begun with goes to
+    /// another at once.
     pub backoff: BackoffConfig,
     /// A second attempt beside the first after this time without a response head, for idempotent
     /// requests; off by default.

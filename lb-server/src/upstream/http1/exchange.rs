@@ -1,21 +1,22 @@
 //! One request and its response on a connection, both directions at once.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Frame;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::chunked::{Chunked, Step};
 use super::head::{self, BodyFraming, Lines};
 use super::upload::{Upload, UploadError};
 use super::{Connection, Http1Error, RequestHead, ResponseLimits, is_disconnect};
 use crate::body::Body;
+use crate::transport::buffers;
 
-/// The first read of a response; reads that fill their space double the next one.
+/// The first read of a response; later ones that fill their space double the next.
 const FIRST_READ_BYTES: usize = 8 * 1024;
 const MAX_READ_BYTES: usize = 32 * 1024;
 /// Less space than this is not worth a read.
@@ -314,7 +315,23 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Exchange<S> {
         }
     }
 
+    /// Reads into the thread's buffer, so that a request that waits for its response holds none.
+    fn poll_first_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = buffers::take_scratch();
+        let mut first = ReadBuf::new(&mut scratch[..FIRST_READ_BYTES]);
+        let read = Pin::new(&mut self.connection.io).poll_read(cx, &mut first);
+        let count = first.filled().len();
+        self.buffer.extend_from_slice(first.filled());
+        self.received_any = count > 0;
+        buffers::return_scratch(scratch);
+        ready!(read)?;
+        Poll::Ready(Ok(count))
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, wanted: u64) -> Poll<io::Result<usize>> {
+        if !self.received_any {
+            return self.poll_first_read(cx);
+        }
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let space = self.buffer.capacity() - self.buffer.len();
         if space < wanted.min(MIN_READ_BYTES) {
@@ -322,7 +339,6 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Exchange<S> {
         }
         let space = self.buffer.capacity() - self.buffer.len();
         let read = ready!(pin!(self.connection.io.read_buf(&mut self.buffer)).poll(cx))?;
-        self.received_any |= read > 0;
         if read == space {
             self.next_read_bytes = MAX_READ_BYTES.min(self.next_read_bytes * 2);
         }

@@ -1,4 +1,4 @@
-//! HAProxy, as a proxy and as a copier of bytes.
+//! HAProxy, as a proxy that writes the fields that we write by default, and as a copier of bytes.
 
 use std::process::Command;
 
@@ -31,6 +31,10 @@ frontend all
     bind 127.0.0.1:{clear} proto h2 backlog 4096
     http-request set-header x-forwarded-proto https if {{ ssl_fc }}
     http-request set-header x-forwarded-host %[req.hdr(host)]
+    http-request set-header via 2.0\ haproxy
+    unique-id-format %[uuid]
+    unique-id-header x-request-id
+    http-response set-header x-request-id %[unique-id]
     default_backend all
 backend all
     balance roundrobin

@@ -1,4 +1,4 @@
-//! nginx of Debian: HTTP/1.1 towards backends.
+//! nginx of Debian: HTTP/1.1 towards backends. It writes the fields that we write by default.
 
 use std::process::Command;
 
@@ -48,6 +48,9 @@ http {{
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header X-Forwarded-Host $host;
+            proxy_set_header Via "2.0 nginx";
+            proxy_set_header X-Request-Id $request_id;
+            add_header X-Request-Id $request_id always;
             proxy_request_buffering off;
             proxy_buffer_size 16k;
             proxy_buffers 16 32k;
