@@ -24,6 +24,10 @@ pub(crate) fn run() -> Result<()> {
         "the step `python packages` left no interpreter"
     );
     check::end_to_end(&workspace, &mut steps, &python)?;
+    let tests = ["test", "--locked", "-p", "xtask", "--features", "load"];
+    let mut tests = workspace.cargo(&tests);
+    tests.args(["--bin", "lb-chaos", "--bin", "lb-load"]);
+    steps.command("tests of the load generators", &mut tests)?;
     steps.step("chaos", || chaos::short(&workspace))?;
     steps.end();
     Ok(())
