@@ -18,46 +18,109 @@ use crate::stage::Play;
 /// A scenario by its name.
 struct Scenario {
     name: &'static str,
-    /// What of it peers do not take part in.
-    is_ours_only: bool,
+    /// Who can take part.
+    proxies: &'static [Kind],
     play: fn(&Play<'_>) -> Result<Outcome>,
 }
 
-const fn with_peers(name: &'static str, play: fn(&Play<'_>) -> Result<Outcome>) -> Scenario {
-    Scenario {
-        name,
-        is_ours_only: false,
-        play,
-    }
-}
+const EVERYBODY: &[Kind] = &[Kind::Ours, Kind::Nginx, Kind::HaProxy];
 
-const fn alone(name: &'static str, play: fn(&Play<'_>) -> Result<Outcome>) -> Scenario {
-    Scenario {
-        name,
-        is_ours_only: true,
-        play,
-    }
-}
+/// Debian's nginx speaks no HTTP/2 to backends.
+const SPEAKS_H2C: &[Kind] = &[Kind::Ours, Kind::HaProxy];
+
+const OURS: &[Kind] = &[Kind::Ours];
 
 const SCENARIOS: [Scenario; 18] = [
-    with_peers("killed", backends::killed),
-    alone("killed-h2c", backends::killed_h2c),
-    with_peers("frozen", backends::frozen),
-    alone("frozen-h2c", backends::frozen_h2c),
-    with_peers("slow", backends::slow),
-    alone("slow-by-latency", backends::slow_by_latency),
-    with_peers("black-holed", backends::black_holed),
-    with_peers("flapping", backends::flapping),
-    with_peers("resets", lies::resets),
-    alone("resets-h2c", lies::resets_h2c),
-    with_peers("errors", lies::errors),
-    with_peers("broken-bodies", lies::broken_bodies),
-    alone("broken-bodies-h2c", lies::broken_bodies_h2c),
-    with_peers("storm", lies::storm),
-    with_peers("all-down", restarts::all_down),
-    with_peers("drained", restarts::drained),
-    with_peers("cut", restarts::cut),
-    with_peers("rolling", restarts::rolling),
+    Scenario {
+        name: "killed",
+        proxies: EVERYBODY,
+        play: backends::killed,
+    },
+    Scenario {
+        name: "killed-h2c",
+        proxies: SPEAKS_H2C,
+        play: backends::killed_h2c,
+    },
+    Scenario {
+        name: "frozen",
+        proxies: EVERYBODY,
+        play: backends::frozen,
+    },
+    Scenario {
+        name: "frozen-h2c",
+        proxies: SPEAKS_H2C,
+        play: backends::frozen_h2c,
+    },
+    Scenario {
+        name: "slow",
+        proxies: EVERYBODY,
+        play: backends::slow,
+    },
+    Scenario {
+        name: "slow-by-latency",
+        proxies: OURS,
+        play: backends::slow_by_latency,
+    },
+    Scenario {
+        name: "black-holed",
+        proxies: EVERYBODY,
+        play: backends::black_holed,
+    },
+    Scenario {
+        name: "flapping",
+        proxies: EVERYBODY,
+        play: backends::flapping,
+    },
+    Scenario {
+        name: "resets",
+        proxies: EVERYBODY,
+        play: lies::resets,
+    },
+    Scenario {
+        name: "resets-h2c",
+        proxies: SPEAKS_H2C,
+        play: lies::resets_h2c,
+    },
+    Scenario {
+        name: "errors",
+        proxies: EVERYBODY,
+        play: lies::errors,
+    },
+    Scenario {
+        name: "broken-bodies",
+        proxies: EVERYBODY,
+        play: lies::broken_bodies,
+    },
+    Scenario {
+        name: "broken-bodies-h2c",
+        proxies: SPEAKS_H2C,
+        play: lies::broken_bodies_h2c,
+    },
+    Scenario {
+        name: "storm",
+        proxies: EVERYBODY,
+        play: lies::storm,
+    },
+    Scenario {
+        name: "all-down",
+        proxies: EVERYBODY,
+        play: restarts::all_down,
+    },
+    Scenario {
+        name: "drained",
+        proxies: EVERYBODY,
+        play: restarts::drained,
+    },
+    Scenario {
+        name: "cut",
+        proxies: EVERYBODY,
+        play: restarts::cut,
+    },
+    Scenario {
+        name: "rolling",
+        proxies: EVERYBODY,
+        play: restarts::rolling,
+    },
 ];
 
 /// Plays what was asked for, each scenario with each proxy.
@@ -81,7 +144,7 @@ pub(crate) fn run(run: &Run) -> Result<()> {
             continue;
         }
         for (kind, program) in &proxies {
-            if scenario.is_ours_only && *kind != Kind::Ours {
+            if !scenario.proxies.contains(kind) {
                 continue;
             }
             let play = Play {
