@@ -9,7 +9,7 @@ mod goals;
 pub(crate) mod instructions;
 mod json;
 mod load;
-mod machine;
+pub(crate) mod machine;
 mod measure;
 mod memory;
 mod peer;
@@ -31,6 +31,8 @@ use self::backend::Backends;
 use self::measure::{Bench, Effort, Outcome};
 use self::peer::{Candidate, PEERS, Peer};
 use self::process::Directory;
+pub(crate) use self::statistics::number;
+pub(crate) use self::table::render;
 use self::workload::{WORKLOADS, Workload};
 use crate::programs;
 use crate::steps::{self, Workspace, say};
@@ -290,7 +292,7 @@ fn allocator(program: &Path) -> String {
 }
 
 /// The commit, marked if the working tree differs from it.
-fn revision(workspace: &Workspace) -> String {
+pub(crate) fn revision(workspace: &Workspace) -> String {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
         let output = git

@@ -3,6 +3,7 @@
 //! It depends on no crate of the workspace, so that it still builds when they do not.
 
 mod bench;
+mod chaos;
 mod check;
 mod programs;
 mod steps;
@@ -39,6 +40,11 @@ enum Chore {
     /// First come the crates' own benchmarks of one operation each. Results go to a table, and to
     /// `target/bench/`. A quiet machine is needed for figures worth quoting.
     Bench(bench::Arguments),
+    /// Breaks backends under load and tells what clients saw, behind other proxies too if asked to.
+    ///
+    /// Each scenario is a fault (a backend killed, frozen, slow, lying, all of them gone, the proxy
+    /// asked to end) under requests at a fixed rate. Results go to a table, and to `target/chaos/`.
+    Chaos(chaos::Arguments),
     /// Checks the rules of layout that neither rustfmt nor clippy knows.
     Tidy,
 }
@@ -66,6 +72,7 @@ fn main() -> ExitCode {
         }) => bench::instructions::run(binary.as_deref(), renew),
         Chore::Check(_) => check::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Chaos(arguments) => chaos::run(&arguments),
         Chore::Tidy => tidy::run(),
     };
     match done {

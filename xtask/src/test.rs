@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use crate::chaos;
 use crate::check;
 use crate::programs;
 use crate::steps::{Steps, Workspace};
@@ -23,6 +24,11 @@ pub(crate) fn run() -> Result<()> {
         "the step `python packages` left no interpreter"
     );
     check::end_to_end(&workspace, &mut steps, &python)?;
+    let tests = ["test", "--locked", "-p", "xtask", "--features", "load"];
+    let mut tests = workspace.cargo(&tests);
+    tests.args(["--bin", "lb-chaos", "--bin", "lb-load"]);
+    steps.command("tests of the load generators", &mut tests)?;
+    steps.step("chaos", || chaos::short(&workspace))?;
     steps.end();
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::headers;
 use crate::queue::InFlight;
 use crate::reject::Reject;
 use crate::snapshot::BackendTarget;
-use crate::upstream::connections::{Checkout, Upstreams};
+use crate::upstream::connections::{Checkout, Kept, Upstreams};
 use crate::upstream::response::ResponseBody;
 use crate::upstream::{Attempt, ConnectError, Event, UpstreamError, http1, http2};
 
@@ -52,7 +52,7 @@ impl Trial<'_> {
         may_give_up: impl FnMut() -> bool,
     ) -> Result<Response<Body>, Failed> {
         let result = match self.start(body, started).await {
-            Ok((attempt, is_reused)) => self.head(attempt, is_reused, may_give_up).await,
+            Ok((attempt, kept)) => self.head(attempt, kept, may_give_up).await,
             Err(failed) => Err(failed),
         };
         let now = clock::now();
@@ -88,18 +88,15 @@ impl Trial<'_> {
         }
     }
 
-    /// Begins; tells too whether the connection had served a request before.
-    async fn start(&self, body: Body, started: Instant) -> Result<(Attempt, bool), Failed> {
+    /// Begins; tells too how long the connection had been kept for it.
+    async fn start(&self, body: Body, started: Instant) -> Result<(Attempt, Kept), Failed> {
         let checkout = self
             .checkout(started)
             .await
             .map_err(|error| Failed::new(connect_reject(error), Failure::Connect))?;
         let outgoing = self.outgoing;
         match checkout {
-            Checkout::Http1 {
-                connection,
-                is_reused,
-            } => {
+            Checkout::Http1 { connection, kept } => {
                 let length = outgoing
                     .headers
                     .get(CONTENT_LENGTH)
@@ -126,12 +123,12 @@ impl Trial<'_> {
                     length,
                     http1::ResponseLimits::default(),
                 );
-                Ok((Attempt::Http1(Box::new(exchange)), is_reused))
+                Ok((Attempt::Http1(Box::new(exchange)), kept))
             }
             Checkout::Http2(mut sender, slot) => {
                 let head = outgoing.http2(self.target);
                 http2::Exchange::start(&mut sender, slot, head, body)
-                    .map(|exchange| (Attempt::Http2(Box::new(exchange)), false))
+                    .map(|exchange| (Attempt::Http2(Box::new(exchange)), Kept::Not))
                     // Nothing was sent: the connection ended since it was checked out.
                     .map_err(|error| Failed::new(reject(error), Failure::Unsent))
             }
@@ -159,7 +156,7 @@ impl Trial<'_> {
     async fn head(
         &self,
         mut attempt: Attempt,
-        is_reused: bool,
+        kept: Kept,
         mut may_give_up: impl FnMut() -> bool,
     ) -> Result<(Attempt, Response<()>), Failed> {
         let timeout = self.target.timeouts.response_headers;
@@ -204,8 +201,11 @@ impl Trial<'_> {
                         Failure::Unsent
                     }
                     UpstreamError::Unprocessed => Failure::Refused,
-                    UpstreamError::Reset if is_reused => Failure::Stale,
-                    UpstreamError::Reset => Failure::Reset,
+                    UpstreamError::Reset => match kept {
+                        Kept::Long => Failure::Stale,
+                        Kept::Briefly => Failure::HungUp,
+                        Kept::Not => Failure::Reset,
+                    },
                     _ => Failure::Final,
                 };
                 Err(Failed::new(reject(error), failure))

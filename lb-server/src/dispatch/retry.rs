@@ -32,9 +32,12 @@ pub(super) enum Failure {
     /// The connection had ended before anything of the request was sent; says nothing about the
     /// backend.
     Unsent,
-    /// A connection that was kept from another request broke off before the response head. It
-    /// is the likeliest that it had been closed before, which says nothing about the backend.
+    /// A connection that was kept unused for long broke off before the response head. It is the
+    /// likeliest that it had been closed before, which says nothing about the backend.
     Stale,
+    /// The same of a connection that was in use a moment ago. It may still have been closed before,
+    /// so that another attempt is free; a backend that does so all the time is not well.
+    HungUp,
     /// Broken off before the response head: it may have been processed.
     Reset,
     /// No response head in time: it may be being processed.
@@ -52,7 +55,7 @@ impl Failure {
             (_, Reject::ClientClosed | Reject::RequestTimeout | Reject::BadRequest(_)) => None,
             (Self::Connect, _) => Some(Cause::Connect),
             (Self::Timeout, _) => Some(Cause::Timeout),
-            (Self::Reset, _) => Some(Cause::Reset),
+            (Self::HungUp | Self::Reset, _) => Some(Cause::Reset),
             (Self::Final, _) => Some(Cause::Protocol),
         }
     }
@@ -130,13 +133,15 @@ impl Progress<'_> {
             Failure::Unsent if std::mem::take(&mut self.is_free_left) => {
                 return Some(Grant::AtOnce);
             }
-            Failure::Stale if is_idempotent && std::mem::take(&mut self.is_free_left) => {
+            Failure::Stale | Failure::HungUp
+                if is_idempotent && std::mem::take(&mut self.is_free_left) =>
+            {
                 return Some(Grant::AtOnce);
             }
             Failure::Connect | Failure::Unsent => (on.connect_error, Cause::Connect),
             Failure::Refused => (on.refused_stream, Cause::Reset),
             // It may have been processed: repeating it must change nothing.
-            Failure::Stale | Failure::Reset => {
+            Failure::Stale | Failure::HungUp | Failure::Reset => {
                 (on.reset_before_headers && is_idempotent, Cause::Reset)
             }
             Failure::Timeout => (on.timeout && is_idempotent, Cause::Timeout),
@@ -254,6 +259,7 @@ mod tests {
             (Failure::Refused, true, true),
             (Failure::Unsent, true, true),
             (Failure::Stale, true, false),
+            (Failure::HungUp, true, false),
             (Failure::Reset, true, false),
             (Failure::Timeout, true, false),
             (Failure::Final, false, false),

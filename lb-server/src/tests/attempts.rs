@@ -155,8 +155,9 @@ async fn fails_at_once_where_the_budget_is_empty() {
     assert_eq!(reasons, [200, 502]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn replaces_a_stale_connection_though_retries_are_off() {
+/// Ends a kept connection instead of answering the second request on it, which comes after a pause;
+/// returns the errors that the backend was given.
+async fn errors_of_a_hang_up(pause: Duration) -> u64 {
     let proxy = Proxy::with(&["http://a:80"], "retry = \"off\"");
     let mut backlog = proxy.backend("a");
     let mut client = proxy.connect().await;
@@ -166,7 +167,7 @@ async fn replaces_a_stale_connection_though_retries_are_off() {
         backend
     })
     .await;
-    // It hears the next request, and ends instead of answering.
+    tokio::time::advance(pause).await;
     let (reply, ()) = join(client.get("/"), async {
         kept.head().await;
         drop(kept);
@@ -174,10 +175,17 @@ async fn replaces_a_stale_connection_though_retries_are_off() {
     })
     .await;
     assert_eq!(reply.text(), "two");
-    assert_eq!(
-        proxy.handle.metrics().backends["default/http://a:80"].error_count,
-        0
-    );
+    proxy.handle.metrics().backends["default/http://a:80"].error_count
+}
+
+#[tokio::test(start_paused = true)]
+async fn replaces_a_stale_connection_though_retries_are_off() {
+    assert_eq!(errors_of_a_hang_up(Duration::from_secs(2)).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_just_in_use_is_no_excuse_for_its_backend() {
+    assert_eq!(errors_of_a_hang_up(Duration::from_millis(100)).await, 1);
 }
 
 #[tokio::test(start_paused = true)]

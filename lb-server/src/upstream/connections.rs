@@ -90,12 +90,35 @@ impl Drop for StreamSlot {
     }
 }
 
+/// How long a connection has been kept without a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is new.
+    Not,
+    /// It served a request a moment ago.
+    Briefly,
+    /// The backend may have closed it by a timeout of its own, unnoticed.
+    Long,
+}
+
+impl Kept {
+    /// Below the shortest time for which servers keep unused connections by default: 2 s.
+    const LONG: Duration = Duration::from_secs(1);
+
+    fn of(unused: Duration) -> Self {
+        if unused < Self::LONG {
+            Self::Briefly
+        } else {
+            Self::Long
+        }
+    }
+}
+
 /// A connection with room for one more request.
 pub(crate) enum Checkout {
     Http1 {
         connection: http1::Connection<Transport>,
-        /// Whether it served a request before, so that it may have gone stale unnoticed.
-        is_reused: bool,
+        kept: Kept,
     },
     Http2(SendRequest<Bytes>, StreamSlot),
 }
@@ -190,12 +213,11 @@ impl BackendConnections {
             }
         }
         while let Some(mut idle) = state.idle.pop() {
-            if now.duration_since(idle.since) < self.target.timeouts.idle
-                && idle.connection.poll_is_idle(&mut cx)
-            {
+            let unused = now.saturating_duration_since(idle.since);
+            if unused < self.target.timeouts.idle && idle.connection.poll_is_idle(&mut cx) {
                 return Some(Checkout::Http1 {
                     connection: idle.connection,
-                    is_reused: true,
+                    kept: Kept::of(unused),
                 });
             }
         }
@@ -211,7 +233,7 @@ impl BackendConnections {
                 return match self.dial(connector).await? {
                     Some(connection) => Ok(Checkout::Http1 {
                         connection,
-                        is_reused: false,
+                        kept: Kept::Not,
                     }),
                     // It speaks HTTP/2 since this very dial.
                     None => match self.take_open() {
