@@ -80,6 +80,15 @@ fn reach(outcome: &Outcome, goal: &Goal, all: &[Outcome]) -> Option<(&'static st
             String::new(),
             ours.each()?.median / 1024.0,
         )),
+        Figure::OfOwn(name) => {
+            let other = all.iter().find(|other| other.workload.name == name)?;
+            let theirs = other.of(Peer::Ours)?.cost()?.median;
+            Some((
+                "processor time ÷ that of",
+                name.to_owned(),
+                ours.cost()?.median / theirs,
+            ))
+        }
         Figure::Scaling => {
             let single = all
                 .iter()

@@ -105,6 +105,7 @@ impl Peer {
         match self {
             Self::Ours | Self::Against => true,
             _ if workload.ours_only => false,
+            Self::HaProxy | Self::Nghttpx | Self::H2o | Self::Caddy if workload.cached => false,
             Self::HaProxy | Self::Nghttpx | Self::Caddy => true,
             // Their releases in Debian know no HTTP/2 towards backends.
             Self::Nginx | Self::H2o => h1_upstream,

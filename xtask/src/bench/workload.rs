@@ -50,6 +50,8 @@ pub(crate) enum Figure {
     KibibytesPerConnection,
     /// Our requests per second ÷ those of `workers-1`.
     Scaling,
+    /// Our own processor time per request ÷ that of another workload.
+    OfOwn(&'static str),
 }
 
 /// One goal: the figure has to be at most (`Scaling`: at least) this.
@@ -77,6 +79,8 @@ pub(crate) struct Workload {
     pub(crate) routes: u32,
     /// Measures only how our own cost grows.
     pub(crate) ours_only: bool,
+    /// Every answer comes from the proxy's cache.
+    pub(crate) cached: bool,
     /// Belongs to `--quick`.
     pub(crate) quick: bool,
     pub(crate) goals: &'static [Goal],
@@ -113,6 +117,7 @@ impl Workload {
             backends: 2,
             routes: 1,
             ours_only: false,
+            cached: false,
             quick: false,
             goals: &[],
         }
@@ -140,6 +145,11 @@ impl Workload {
         self
     }
 
+    const fn cached(mut self) -> Self {
+        self.cached = true;
+        self
+    }
+
     const fn alone(mut self) -> Self {
         self.ours_only = true;
         self
@@ -155,6 +165,15 @@ const CLEAR_H1: (Client, Upstream) = (Client::ClearH2, Upstream::H1);
 const H1_H1: (Client, Upstream) = (Client::TlsH1, Upstream::H1);
 const SMALL: Load = Load::Download { bytes: KIB };
 const FLOOR: &[Peer] = &[Peer::Floor];
+const CACHES: &[Peer] = &[Peer::Nginx, Peer::Varnish];
+
+const fn of_own(workload: &'static str, bound: f64) -> Goal {
+    Goal {
+        figure: Figure::OfOwn(workload),
+        against: &[],
+        bound,
+    }
+}
 
 /// All workloads, in the order in which they run.
 #[rustfmt::skip]
@@ -166,6 +185,10 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload::new("h2-h2c-128x1", "TLS h2 → h2c, 1 KiB, 128 × 1", TLS_H2C, SMALL, (128, 1)),
     Workload::new("h2-h2tls", "TLS h2 → TLS h2, 1 KiB, 32 × 32", TLS_TLS, SMALL, (32, 32)),
     Workload::new("clear-h1", "cleartext h2 → HTTP/1.1, 1 KiB, 32 × 32", CLEAR_H1, SMALL, (32, 32)).goals(&[time(FOUR, 0.85)]),
+    Workload::new("cache-clear", "cache hits, cleartext h2, 1 KiB, 32 × 32", CLEAR_H1, SMALL, (32, 32)).cached()
+        .goals(&[time(CACHES, 1.0), of_own("clear-h1", 0.5)]),
+    Workload::new("cache-tls", "cache hits, TLS h2, 1 KiB, 32 × 32", TLS_H1, SMALL, (32, 32)).cached()
+        .goals(&[time(CACHES, 1.0), of_own("h2-h1", 0.5)]),
     Workload::new("h1-h1", "TLS HTTP/1.1 → HTTP/1.1, 1 KiB, 128 connections", H1_H1, SMALL, (128, 1)),
     Workload::new("h2-h1-empty", "TLS h2 → HTTP/1.1, no body, 32 × 32", TLS_H1, Load::Download { bytes: 0 }, (32, 32)),
     Workload::new("h2-h1-100streams", "TLS h2 → HTTP/1.1, 1 KiB, 8 × 100", TLS_H1, SMALL, (8, 100)),

@@ -16,6 +16,15 @@ fn config(setup: &Setup<'_>) -> String {
     let backends = setup.backends.addresses(setup.workload);
     let servers: String = backends.iter().map(|at| format!("server {at}; ")).collect();
     let workers = setup.workload.workers;
+    let (cache, uses_cache) = if setup.workload.cached {
+        let path = setup.directory.file("nginx-cache");
+        (
+            format!("proxy_cache_path {path} keys_zone=hits:10m max_size=256m;"),
+            "proxy_cache hits; proxy_cache_valid 200 1h;",
+        )
+    } else {
+        (String::new(), "")
+    };
     format!(
         r#"
 daemon off; worker_processes {workers}; user root; pid {pid}; error_log stderr crit;
@@ -31,6 +40,7 @@ http {{
     client_body_buffer_size 128k;
     proxy_temp_path {temp}; client_body_temp_path {temp}; fastcgi_temp_path {temp};
     uwsgi_temp_path {temp}; scgi_temp_path {temp};
+    {cache}
     upstream backends {{ {servers} keepalive 1024; keepalive_requests 1000000000; }}
     server {{
         listen 127.0.0.1:{tls} ssl http2 reuseport backlog=4096;
@@ -56,6 +66,7 @@ http {{
             proxy_buffers 16 32k;
             proxy_busy_buffers_size 256k;
             proxy_max_temp_file_size 0;
+            {uses_cache}
         }}
     }}
 }}

@@ -158,15 +158,20 @@ sub vcl_init {{
 {added}}}
 sub vcl_recv {{
     set req.backend_hint = all.backend();
-    return (pass);
+    return ({how});
 }}
 ",
+        how = if setup.workload.cached {
+            "hash"
+        } else {
+            "pass"
+        },
         declared = declared.collect::<String>(),
         added = added.collect::<String>(),
     );
     let file = setup.directory.write("varnish.vcl", text)?;
     command.args(["-F", "-j", "none", "-f", &file, "-p", "feature=+http2"]);
-    command.args(["-s", "default,256m", "-p", "thread_pools=1"]);
+    command.args(["-s", "default,256m", "-p", "thread_pools=1", "-t", "3600"]);
     command.args(["-n", &setup.directory.file("varnish")]);
     command.args(["-a", &format!("127.0.0.1:{},HTTP", setup.clear_port)]);
     Ok(())

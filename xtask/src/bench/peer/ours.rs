@@ -39,6 +39,7 @@ fn config(setup: &Setup<'_>) -> String {
             "[[routes]]\nname = \"other-{number}\"\nmatch = {{ path = \"/other/{number}/*\" }}\npool = \"all\"\n"
         )
     });
+    let cached = setup.workload.cached;
     format!(
         r#"
 [server]
@@ -54,11 +55,19 @@ algorithm = "round-robin"
 backends = {urls:?}
 {trust}
 {others}
+{cache}
 [[routes]]
 name = "all"
 match = {{ path = "/*" }}
 pool = "all"
+{uses_cache}
 "#,
+        cache = if cached {
+            "[caches.all]\ndefault_ttl = \"1h\""
+        } else {
+            ""
+        },
+        uses_cache = if cached { "cache = \"all\"" } else { "" },
         threads = setup.workload.workers,
         tls = setup.tls_port,
         clear = setup.clear_port,
