@@ -84,7 +84,7 @@ impl ResponseCacheParameters {
 /// let head = RequestHead { method: &Method::GET, headers: &fields, has_body: false };
 /// let request = CacheRequest::of(&head, &rules).expect("a GET");
 /// assert!(matches!(cache.lookup(key.as_str(), &request, &rules, now), Looked::Miss(_)));
-/// let Joined::Lead(fill) = cache.join(&key, &request, &rules, None, |_| (), now) else {
+/// let Joined::Lead(fill, ()) = cache.join(&key, &request, &rules, None, |_| (), now) else {
 ///     panic!("nobody else fetches")
 /// };
 /// // Here the backend is asked, and answers:
@@ -180,8 +180,8 @@ impl FillTicket {
 pub enum Joined<T> {
     /// Somebody was faster: it is stored by now.
     Hit(Served),
-    /// It fetches. It ends with [`ResponseCache::store`] or [`ResponseCache::finish`].
-    Lead(FillTicket),
+    /// It fetches, and ends with [`ResponseCache::store`] or [`ResponseCache::finish`]; beside the ticket is what it made.
+    Lead(FillTicket, T),
     /// Another fetches.
     Follow {
         /// What the leader left for its followers.
@@ -265,8 +265,8 @@ impl<T> ResponseCache<T> {
             Join::Lead(id) => {
                 let ticket = ticket(id);
                 let fill = make(&ticket);
-                part.under_way.insert(id, fill);
-                Joined::Lead(ticket)
+                part.under_way.insert(id, fill.clone());
+                Joined::Lead(ticket, fill)
             }
             Join::Follow { fill: id, deadline } => match part.under_way.get(&id) {
                 Some(fill) => Joined::Follow {

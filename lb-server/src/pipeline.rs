@@ -9,6 +9,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::body::Body;
+use crate::cache::{self, Step};
 use crate::clock;
 use crate::cookies;
 use crate::dispatch::Dispatch;
@@ -272,6 +273,27 @@ impl Pipeline {
             (*told, admitted) = limits.admit(&subject, store, clock::now()).await;
             admitted?;
         }
+        let Some(cache) = &route.cache else {
+            if incoming.method.is_safe() || exchange.snapshot().caches.is_empty() {
+                return self.answer_by_target(exchange, incoming, body).await;
+            }
+            return Box::pin(cache::invalidating(exchange, incoming, body)).await;
+        };
+        match cache::look(exchange, cache, &incoming, &body)? {
+            Step::Reply(response) => Ok(*response),
+            // Apart, because most exchanges need no room for it.
+            Step::Go(plan) => Box::pin(cache::go(exchange, cache, plan, incoming, body)).await,
+        }
+    }
+
+    /// What answers where no cache does.
+    pub(crate) async fn answer_by_target(
+        &self,
+        exchange: &Exchange,
+        incoming: Box<Incoming>,
+        body: Body,
+    ) -> Result<Response, Reject> {
+        let route = exchange.route().ok_or(Reject::NoRoute)?;
         match &route.target {
             Target::Pool(pool) => {
                 self.dispatch

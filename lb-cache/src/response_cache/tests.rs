@@ -70,7 +70,7 @@ fn lead(cache: &Cache, key: &str, request: &HeaderMap, now: Instant) -> FillTick
     let joined = asking(request, |request, rules| {
         cache.join(&key, request, rules, None, |_| 1, now)
     });
-    let Joined::Lead(fill) = joined else {
+    let Joined::Lead(fill, _) = joined else {
         panic!("{joined:?}")
     };
     fill
