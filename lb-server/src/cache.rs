@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! pipeline ─► answer.rs  lookup ─ hit ─► stored.rs
-//!                        └ miss, stale ─ join ─ follows ─► fill.rs, reading
-//!                                              └ leads ─► fetch.rs ─► target
-//!                                                         └ pump.rs ─► fill.rs, writing
+//!             └ asking.rs  join ─ follows ─► fill.rs, reading
+//!                               └ leads ─► fetch.rs ─► target
+//!                                          └ pump.rs ─► fill.rs, writing
 //! ```
 
 mod answer;
+mod asking;
 mod fetch;
 mod fill;
 mod handler;
@@ -26,7 +27,7 @@ use lb_cache::{
     CacheKey, CacheRules, Eviction, FillParameters, ResponseCache, ResponseCacheParameters,
 };
 
-pub(crate) use self::answer::{Step, go, invalidating, look};
+pub(crate) use self::answer::{go, invalidating, look};
 pub use self::handler::Cache;
 pub(crate) use self::stored::Chunks;
 use crate::clock;

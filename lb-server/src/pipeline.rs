@@ -1,5 +1,6 @@
 //! The path of a request, read downwards.
 
+use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -9,7 +10,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::body::Body;
-use crate::cache::{self, Step};
+use crate::cache;
 use crate::clock;
 use crate::cookies;
 use crate::dispatch::Dispatch;
@@ -280,9 +281,11 @@ impl Pipeline {
             return Box::pin(cache::invalidating(exchange, incoming, body)).await;
         };
         match cache::look(exchange, cache, &incoming, &body)? {
-            Step::Reply(response) => Ok(*response),
+            ControlFlow::Break(response) => Ok(response),
             // Apart, because most exchanges need no room for it.
-            Step::Go(plan) => Box::pin(cache::go(exchange, cache, plan, incoming, body)).await,
+            ControlFlow::Continue(plan) => {
+                Box::pin(cache::go(exchange, cache, plan, incoming, body)).await
+            }
         }
     }
 

@@ -6,6 +6,7 @@ mod origin;
 mod purging;
 mod replies;
 mod streaming;
+mod table;
 
 use super::Proxy;
 

@@ -310,3 +310,26 @@ async fn without_a_backend_stale_stands_in_or_504_says_so() {
     assert_eq!(reply.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(reply.reason(), "connect_refused");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_fails_its_own_request_only() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static PANICKED: AtomicBool = AtomicBool::new(false);
+    let handler = |_request: crate::handler::Request, _exchange: crate::handler::Exchange| async {
+        settle().await;
+        assert!(PANICKED.swap(true, Ordering::Relaxed), "the handler's bug");
+        Ok(crate::reply::text(200, "second"))
+    };
+    let toml = "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
+                [pools.default]\nbackends = [\"http://a:80\"]\n";
+    let mut config = crate::config::Config::from_toml(toml, "test").unwrap();
+    config.routes[0].target = crate::config::TargetConfig::Handler;
+    config.cache_everything(crate::config::CacheConfig::default());
+    let proxy = super::super::Proxy::start(&config, Some(std::sync::Arc::new(handler)));
+    let mut client = proxy.connect().await;
+    let (first, _) = client.start(get("/"), true).await;
+    let (second, _) = client.start(get("/"), true).await;
+    let first = read(first).await.unwrap();
+    assert_eq!(first.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(read(second).await.unwrap().text(), "second");
+}
