@@ -13,15 +13,10 @@ use crate::s3fifo::S3Fifo;
 use crate::stats::StoreStats;
 use crate::store::Store;
 
-pub(super) type Responses = Variants<Arc<StoredResponse>>;
-
-/// The key, and a hash of what the responses known under it vary by.
-pub(super) type FillKey = (CacheKey, u64);
-
 /// A store with either policy.
 pub(super) enum Entries {
-    S3Fifo(Store<CacheKey, Responses, S3Fifo>),
-    Lru(Store<CacheKey, Responses, Lru>),
+    S3Fifo(Store<CacheKey, Variants<Arc<StoredResponse>>, S3Fifo>),
+    Lru(Store<CacheKey, Variants<Arc<StoredResponse>>, Lru>),
 }
 
 macro_rules! either {
@@ -34,11 +29,11 @@ macro_rules! either {
 }
 
 impl Entries {
-    pub(super) fn get(&mut self, key: &str) -> Option<&Responses> {
+    pub(super) fn get(&mut self, key: &str) -> Option<&Variants<Arc<StoredResponse>>> {
         either!(self, store => store.get(key))
     }
 
-    pub(super) fn peek(&self, key: &str) -> Option<&Responses> {
+    pub(super) fn peek(&self, key: &str) -> Option<&Variants<Arc<StoredResponse>>> {
         either!(self, store => store.peek(key))
     }
 
@@ -54,7 +49,10 @@ impl Entries {
         either!(self, store => store.stats())
     }
 
-    fn keys(&self, mut wanted: impl FnMut(&CacheKey, &Responses) -> bool) -> Vec<CacheKey> {
+    fn keys(
+        &self,
+        mut wanted: impl FnMut(&CacheKey, &Variants<Arc<StoredResponse>>) -> bool,
+    ) -> Vec<CacheKey> {
         let mut keys = Vec::new();
         either!(self, store => for (key, responses) in store.iter() {
             if wanted(key, responses) {
@@ -68,7 +66,7 @@ impl Entries {
 /// What left a part; it is dropped after the lock.
 #[derive(Default)]
 pub(super) struct Left {
-    entries: Vec<Displaced<CacheKey, Responses>>,
+    entries: Vec<Displaced<CacheKey, Variants<Arc<StoredResponse>>>>,
     responses: Vec<Arc<StoredResponse>>,
 }
 
@@ -80,7 +78,8 @@ impl Left {
 
 pub(super) struct Part<T> {
     pub(super) entries: Entries,
-    pub(super) fills: Fills<FillKey>,
+    /// By the key, and a hash of what the responses known under it vary by.
+    pub(super) fills: Fills<(CacheKey, u64)>,
     /// What followers of a fill get.
     pub(super) under_way: HashMap<FillId, T, RandomState>,
     capacity: u64,
@@ -132,7 +131,7 @@ impl<T> Part<T> {
     pub(super) fn put(
         &mut self,
         key: &CacheKey,
-        mut responses: Responses,
+        mut responses: Variants<Arc<StoredResponse>>,
         left: &mut Left,
     ) -> bool {
         let room = self.capacity - self.reserved;
@@ -191,7 +190,7 @@ impl<T> Part<T> {
     }
 }
 
-fn weight(key: &CacheKey, responses: &Responses) -> u64 {
+fn weight(key: &CacheKey, responses: &Variants<Arc<StoredResponse>>) -> u64 {
     let responses: u64 = responses.iter().map(|response| response.weight()).sum();
     responses.saturating_add(key.as_str().len() as u64)
 }

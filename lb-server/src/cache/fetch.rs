@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use lb_cache::{
     CacheKey, Entry as _, FillOutcome, FillTicket, HeadUpdate, Received, Refusal,
@@ -53,11 +54,9 @@ pub(super) enum Fetched {
     Stale(Served, &'static str, Option<StatusCode>),
 }
 
-type Fetching = Pin<Box<dyn Future<Output = Result<Fetched, Reject>> + Send>>;
-
 /// A fetch as its leader waits for it. If the leader leaves and others wait, it goes on as a task.
 pub(super) struct Led {
-    fetching: Option<Fetching>,
+    fetching: Option<BoxFuture<'static, Result<Fetched, Reject>>>,
     fill: Arc<Fill>,
     reader: Option<Reader>,
 }
