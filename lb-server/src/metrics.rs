@@ -162,7 +162,7 @@ pub struct StoreMetrics {
     pub errors: BTreeMap<&'static str, u64>,
 }
 
-/// What a server counted of one cache. A request is one of the first six; what handlers look up counts beside.
+/// What a server counted of one cache. An answered request is one of the first six; what handlers look up counts beside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheMetrics {

@@ -151,6 +151,12 @@ impl ResponsePolicy {
         &self.vary
     }
 
+    /// Whether no request may be answered with it before a backend was asked for that request (`no-cache`). It is not
+    /// shared by those who wait for it either.
+    pub const fn is_validated_each_time(&self) -> bool {
+        self.no_cache
+    }
+
     /// The status of the stored response.
     pub const fn status(&self) -> StatusCode {
         self.status

@@ -13,6 +13,7 @@ use lb_cache::{
 
 use super::asking::Asking;
 use super::fetch::Errand;
+use super::pump::Filling;
 use super::{HttpCache, count, key, stored};
 use crate::body::Body;
 use crate::clock;
@@ -131,7 +132,7 @@ pub(crate) async fn go(
     };
     if asking.incoming.method == Method::HEAD {
         return match stale {
-            Some(stale) => asking.validate_by_head(&stale).await,
+            Some(stale) => asking.validate_alone(&stale).await,
             None => asking.pass(None).await,
         };
     }
@@ -170,7 +171,8 @@ fn validate_behind(
             stale: Some(stale),
         };
         fill.want();
-        tokio::spawn(errand.run(ticket, fill));
+        let filling = Filling::new(Arc::clone(cache), ticket, fill);
+        tokio::spawn(errand.run(filling));
     }
 }
 

@@ -11,6 +11,7 @@ use lb_cache::{
 use super::answer::{head_of, passed_on, response, send, strip_tags};
 use super::fetch::{self, Errand, Fetched};
 use super::fill::{Fill, Reader, Told};
+use super::pump::Filling;
 use super::{HttpCache, count, stored};
 use crate::body::Body;
 use crate::clock;
@@ -85,11 +86,17 @@ impl Asking {
                     ticket,
                     deadline,
                 } => {
-                    let until = *patience.get_or_insert(deadline);
                     let following = Following {
                         cache: &self.cache,
                         ticket,
                     };
+                    if let Some(stale) = &stale
+                        && stale.entry.policy().is_validated_each_time()
+                    {
+                        drop(following);
+                        return self.validate_alone(stale).await;
+                    }
+                    let until = *patience.get_or_insert(deadline);
                     let reader = fill.reader();
                     let told = tokio::time::timeout_at(until.into(), reader.told()).await;
                     drop(following);
@@ -97,6 +104,10 @@ impl Asking {
                         Err(_elapsed) => {
                             drop(reader);
                             return self.pass(Some("collapse-timeout")).await;
+                        }
+                        Ok(Told::Head(head)) if head.policy.is_validated_each_time() => {
+                            drop(reader);
+                            return self.pass(Some("no-cache")).await;
                         }
                         Ok(Told::Head(head)) => {
                             if head.policy.vary().matches(&self.incoming.headers) {
@@ -159,6 +170,7 @@ impl Asking {
         fill: Arc<Fill>,
         stale: Option<Served>,
     ) -> Result<Response, Reject> {
+        let filling = Filling::new(Arc::clone(&self.cache), ticket, Arc::clone(&fill));
         let reader = fill.reader();
         let errand = Errand {
             exchange: self.exchange.clone(),
@@ -167,7 +179,7 @@ impl Asking {
             key: self.key.clone(),
             stale: stale.clone(),
         };
-        let led = fetch::Led::new(errand, ticket, Arc::clone(&fill), reader);
+        let led = fetch::Led::new(errand, filling, Arc::clone(&fill), reader);
         let (fetched, reader) = led.await?;
         let mut status = self.status();
         Ok(match fetched {
@@ -303,9 +315,9 @@ impl Asking {
         Ok(passed_on(response, &status))
     }
 
-    /// Validates what is stored by a HEAD of the client's.
-    pub(super) async fn validate_by_head(&self, stale: &Served) -> Result<Response, Reject> {
-        match fetch::by_head(
+    /// Validates what is stored for this request alone.
+    pub(super) async fn validate_alone(&self, stale: &Served) -> Result<Response, Reject> {
+        match fetch::alone(
             &self.exchange,
             &self.cache,
             &self.incoming,
@@ -314,14 +326,14 @@ impl Asking {
         )
         .await
         {
-            Ok(fetch::ByHead::Validated(served)) => {
+            Ok(fetch::Alone::Validated(served)) => {
                 count(&self.cache.counters().validated);
                 let mut status = self.status();
                 status.fwd_status = Some(http::StatusCode::NOT_MODIFIED);
                 status.ttl_seconds = Some(served.ttl_seconds);
                 Ok(send(&self.exchange, &self.head(), &served, &status))
             }
-            Ok(fetch::ByHead::Own(own)) => {
+            Ok(fetch::Alone::Own(own)) => {
                 count(&self.cache.counters().misses);
                 Ok(passed_on(*own, &self.status()))
             }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use lb_cache::{
-    CacheKey, Entry as _, FillOutcome, FillTicket, HeadUpdate, Received, Refusal,
-    RequestDirectives, ResponseHead, ResponsePolicy, Served, Storability, StoredResponse,
-    TAG_FIELDS, Validated, ask_for_fill, ask_to_validate, stands_in, stored_fields, tags,
+    CacheKey, Entry as _, FillOutcome, HeadUpdate, Received, Refusal, RequestDirectives,
+    ResponseHead, ResponsePolicy, Served, Storability, StoredResponse, TAG_FIELDS, Validated,
+    ask_for_fill, ask_to_validate, stands_in, stored_fields, tags,
 };
 
 use super::HttpCache;
@@ -62,9 +62,9 @@ pub(super) struct Led {
 }
 
 impl Led {
-    pub(super) fn new(errand: Errand, ticket: FillTicket, fill: Arc<Fill>, reader: Reader) -> Self {
+    pub(super) fn new(errand: Errand, filling: Filling, fill: Arc<Fill>, reader: Reader) -> Self {
         Self {
-            fetching: Some(Box::pin(errand.run(ticket, Arc::clone(&fill)))),
+            fetching: Some(Box::pin(errand.run(filling))),
             fill,
             reader: Some(reader),
         }
@@ -111,12 +111,7 @@ pub(super) fn received(requested: Instant) -> Received {
 
 impl Errand {
     /// Asks the target, stores what may be stored, and tells all who wait.
-    pub(super) async fn run(
-        mut self,
-        ticket: FillTicket,
-        fill: Arc<Fill>,
-    ) -> Result<Fetched, Reject> {
-        let filling = Filling::new(Arc::clone(&self.cache), ticket, fill);
+    pub(super) async fn run(mut self, filling: Filling) -> Result<Fetched, Reject> {
         loop {
             let mut asked = Box::new((*self.incoming).clone());
             match &self.stale {
@@ -318,20 +313,20 @@ fn served(entry: Arc<StoredResponse>, now: Instant) -> Served {
     }
 }
 
-/// What a HEAD about a stale response brought.
-pub(super) enum ByHead {
+/// What a validation that nobody shares brought.
+pub(super) enum Alone {
     Validated(Served),
     Own(Box<Response>),
 }
 
-/// Asks by HEAD whether a stored response is right.
-pub(super) async fn by_head(
+/// Asks for one request alone whether a stored response is right: by HEAD, or where nothing may be shared.
+pub(super) async fn alone(
     exchange: &Exchange,
     cache: &HttpCache,
     incoming: &Incoming,
     key: &CacheKey,
     stale: &Served,
-) -> Result<ByHead, Reject> {
+) -> Result<Alone, Reject> {
     let mut asked = Box::new(incoming.clone());
     ask_to_validate(&mut asked.headers, stale.entry.headers());
     let requested = clock::now();
@@ -355,10 +350,10 @@ pub(super) async fn by_head(
         {
             let new = refresh(stale, policy, refreshed.headers, &response);
             replace(Some(Arc::clone(&new)));
-            return Ok(ByHead::Validated(served(new, times.received)));
+            return Ok(Alone::Validated(served(new, times.received)));
         }
         replace(None);
-        return Ok(ByHead::Own(Box::new(response)));
+        return Ok(Alone::Own(Box::new(response)));
     }
     match HeadUpdate::of(policy, fields, &head, &said, &times, rules) {
         HeadUpdate::Refreshed(refreshed) => {
@@ -372,5 +367,5 @@ pub(super) async fn by_head(
         }
         HeadUpdate::Unrelated => {}
     }
-    Ok(ByHead::Own(Box::new(response)))
+    Ok(Alone::Own(Box::new(response)))
 }

@@ -333,3 +333,52 @@ async fn a_handler_that_panics_fails_its_own_request_only() {
     assert_eq!(first.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(read(second).await.unwrap().text(), "second");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_validated_each_time_is_not_shared() {
+    let proxy = cached_to("h2c://a:80", "");
+    let mut backlog = proxy.backend("a");
+    let mut client = proxy.connect().await;
+    let no_cache = |status: u16| {
+        http::Response::builder()
+            .status(status)
+            .header("cache-control", "no-cache, max-age=60")
+            .header("etag", "\"v1\"")
+            .body(())
+            .unwrap()
+    };
+    let (led, _) = client.start(get("/"), true).await;
+    let mut backend = backlog.http2().await;
+    let (_, mut respond) = backend.request().await;
+    let (followed, _) = client.start(get("/"), true).await;
+    settle().await;
+    let mut streams = vec![respond.send_response(no_cache(200), false).unwrap()];
+    let (_, mut respond) = backend.request().await;
+    streams.push(respond.send_response(no_cache(200), false).unwrap());
+    for stream in &mut streams {
+        stream.send_data("hello".into(), true).unwrap();
+    }
+    assert_eq!(read(led).await.unwrap().text(), "hello");
+    let followed = read(followed).await.unwrap();
+    assert_eq!(
+        followed.field("cache-status"),
+        "lb; fwd=uri-miss; detail=no-cache"
+    );
+    // Once stored, each is validated for itself, at once.
+    let (one, _) = client.start(get("/"), true).await;
+    let (two, _) = client.start(get("/"), true).await;
+    let mut asked = vec![backend.request().await, backend.request().await];
+    for (request, respond) in &mut asked {
+        assert_eq!(request.headers()["if-none-match"], "\"v1\"");
+        respond.send_response(no_cache(304), true).unwrap();
+    }
+    for reply in [one, two] {
+        let reply = read(reply).await.unwrap();
+        assert_eq!(reply.text(), "hello");
+        assert!(
+            reply
+                .field("cache-status")
+                .starts_with("lb; fwd=stale; fwd-status=304; ttl=60")
+        );
+    }
+}
