@@ -219,6 +219,11 @@ impl Exchange {
         pipeline.answer_by_target(self, incoming, body).await
     }
 
+    /// Whether the process holds so much that nothing more should be kept for later.
+    pub(crate) fn is_memory_tight(&self) -> bool {
+        self.inner.pipeline.memory().is_tight()
+    }
+
     /// Our name in fields.
     pub(crate) fn pseudonym(&self) -> &str {
         &self.snapshot().process.pseudonym

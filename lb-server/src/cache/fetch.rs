@@ -221,6 +221,10 @@ impl Errand {
                 return Fetched::Own(Box::new(response), Some(why));
             }
         };
+        if self.exchange.is_memory_tight() {
+            filling.finish(FillOutcome::Uncacheable);
+            return Fetched::Own(Box::new(response), None);
+        }
         let (parts, body) = response.into_parts();
         let mut headers = stored_fields(&parts.headers, times, rules);
         let tags: Vec<Box<str>> = tags(&parts.headers).map(Box::from).collect();

@@ -261,6 +261,33 @@ async fn its_bytes_stay_within_the_bound() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_stored_while_memory_is_tight() {
+    let proxy = super::Proxy::with(
+        &["http://a:80"],
+        "[server]\nmemory_limit = \"1MiB\"\n[caches.main]\nmax_size = \"1MiB\"\nmax_object = \"64KiB\"\n\
+         [[routes]]\npool = \"default\"\ncache = \"main\"\n",
+    );
+    let mut backlog = proxy.backend("a");
+    let mut client = proxy.connect().await;
+    // Each may hold 128 KiB: three quarters of what there is.
+    let mut uploads = Vec::new();
+    for _upload in 0..6 {
+        let (response, mut stream) = client.open(super::super::client::post("/")).await;
+        stream.send_data(Bytes::from_static(b"x"), false).unwrap();
+        uploads.push((response, stream, backlog.http1().await));
+    }
+    settle().await;
+    let (reply, _) = client.start(get("/"), true).await;
+    let mut backend = backlog.http1().await;
+    backend.head().await;
+    backend.say(fresh("hello")).await;
+    let reply = read(reply).await.unwrap();
+    assert_eq!(reply.text(), "hello");
+    assert_eq!(reply.field("cache-status"), "lb; fwd=uri-miss");
+    assert_eq!(proxy.handle.metrics().caches["main"].entries, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn trailers_reach_who_reads_and_are_not_stored() {
     let proxy = cached("");
     let chunked = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n\
