@@ -5,6 +5,7 @@ mod ghosts;
 mod links;
 mod lru;
 mod policy;
+mod response_cache;
 mod rules;
 mod s3fifo;
 mod sharded;
@@ -15,6 +16,10 @@ mod store;
 pub use displaced::{Cause, Displaced, Removed};
 pub use lru::Lru;
 pub use policy::{Entries, Policy};
+pub use response_cache::{
+    Eviction, FillTicket, Joined, Looked, ResponseCache, ResponseCacheParameters, Served,
+    StoredBody, StoredResponse,
+};
 pub use rules::{
     Answer, Bypass, ByteRanges, CacheKey, CacheRequest, CacheRules, CacheStatus, Entry, Failure,
     FillId, FillOutcome, FillParameters, Fills, Forwarded, Found, Freshness, HeadUpdate, HttpDate,

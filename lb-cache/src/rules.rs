@@ -83,6 +83,9 @@ pub struct CacheRules {
     pub obey_requests: bool,
     /// Fields that speak to this cache in place of `Cache-Control`, the first present wins; `CDN-Cache-Control` by default.
     pub targets: Vec<HeaderName>,
+    /// Request fields by which responses are kept apart, whether they say so in `Vary` or not; none by default. At most 16,
+    /// with those that responses name.
+    pub vary_by: Vec<HeaderName>,
     /// The longest key in bytes, 8,192 by default; requests for longer ones pass by the cache.
     pub max_key_bytes: usize,
     /// The largest body in bytes that is stored, 4 MiB by default.
@@ -104,6 +107,7 @@ impl Default for CacheRules {
             store_set_cookie: false,
             obey_requests: true,
             targets: vec![HeaderName::from_static("cdn-cache-control")],
+            vary_by: Vec::new(),
             max_key_bytes: 8 << 10,
             max_object_bytes: 4 << 20,
             max_variants: NonZeroUsize::MIN.saturating_add(15),

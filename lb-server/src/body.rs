@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use serde::de::DeserializeOwned;
 
+use crate::cache::Chunks;
 use crate::upstream::response::ResponseBody;
 
 /// A streamed message body with optional trailers.
@@ -25,6 +26,7 @@ enum Kind {
     H2(H2Body),
     Http1(hyper::body::Incoming),
     Backend(Box<ResponseBody>),
+    Cached(Chunks),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>),
 }
 
@@ -85,6 +87,12 @@ impl Body {
     pub(crate) fn from_backend(body: ResponseBody) -> Self {
         Self {
             kind: Kind::Backend(Box::new(body)),
+        }
+    }
+
+    pub(crate) fn from_chunks(chunks: Chunks) -> Self {
+        Self {
+            kind: Kind::Cached(chunks),
         }
     }
 
@@ -155,6 +163,7 @@ impl Body {
             Kind::H2(body) => body.stream.is_end_stream(),
             Kind::Http1(body) => body.is_end_stream(),
             Kind::Backend(body) => body.is_end_stream(),
+            Kind::Cached(chunks) => chunks.remaining() == 0,
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -182,6 +191,7 @@ impl Body {
                 .poll_frame(cx)
                 .map_err(|error| BodyError::Incomplete(error.to_string().into())),
             Kind::Backend(body) => body.poll_frame(cx),
+            Kind::Cached(chunks) => chunks.poll_frame(),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -246,6 +256,7 @@ impl http_body::Body for Body {
             Kind::Backend(body) => body
                 .length()
                 .map_or_else(SizeHint::default, SizeHint::with_exact),
+            Kind::Cached(chunks) => SizeHint::with_exact(chunks.remaining()),
             Kind::Boxed(body) => body.size_hint(),
         }
     }
@@ -291,6 +302,7 @@ impl fmt::Debug for Body {
             Kind::H2(_) => "H2",
             Kind::Http1(_) => "Http1",
             Kind::Backend(_) => "Backend",
+            Kind::Cached(_) => "Cached",
             Kind::Boxed(_) => "Boxed",
         };
         formatter.debug_tuple("Body").field(&kind).finish()

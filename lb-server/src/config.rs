@@ -35,7 +35,7 @@ pub use layers::{ConfigLayers, LoadedConfig};
 pub use lb_session::AffinityMode;
 pub use lb_session::cookie::SameSite;
 pub use model::*;
-pub use program::{CacheConfig, ServerConfig};
+pub use program::ServerConfig;
 
 use error::Finding;
 use substitute::Lookup;

@@ -12,10 +12,13 @@ use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::body::Body;
+use crate::cache::Cache;
 use crate::config::{ForwardedFields, HeaderChanges};
 use crate::error::{Error, ErrorKind};
+use crate::incoming::Incoming;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::redis::Store;
+use crate::reject::Reject;
 use crate::routes::{Route, Target};
 use crate::running::Handle;
 use crate::sessions::{Session, Visit};
@@ -196,6 +199,38 @@ impl Exchange {
     pub async fn forward_to(&self, pool: &str, request: Request) -> Result<Response, Error> {
         let pool = self.pool(pool)?;
         self.send(&pool, request).await
+    }
+
+    /// The cache of the route, else the one named `default`.
+    pub fn cache(&self) -> Cache {
+        let snapshot = self.snapshot();
+        let cache = self.route().and_then(|route| route.cache.as_ref());
+        let cache = cache.or_else(|| snapshot.caches.get("default"));
+        Cache::new(self.clone(), cache.cloned())
+    }
+
+    /// Has the route's target answer, whatever is cached.
+    pub(crate) async fn answer_by_target(
+        &self,
+        incoming: Box<Incoming>,
+        body: Body,
+    ) -> Result<Response, Reject> {
+        let pipeline = &self.inner.pipeline;
+        pipeline.answer_by_target(self, incoming, body).await
+    }
+
+    /// Whether the process holds so much that nothing more should be kept for later.
+    pub(crate) fn is_memory_tight(&self) -> bool {
+        self.inner.pipeline.memory().is_tight()
+    }
+
+    /// Our name in fields.
+    pub(crate) fn pseudonym(&self) -> &str {
+        &self.snapshot().process.pseudonym
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.inner.pipeline.draw()
     }
 
     async fn send(&self, pool: &PoolEntry, request: Request) -> Result<Response, Error> {

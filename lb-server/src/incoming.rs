@@ -23,7 +23,7 @@ pub(crate) struct Terms<'a> {
 }
 
 /// A checked head: no connection-specific field, one host, a path that begins with `/`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Incoming {
     pub(crate) method: Method,
     /// Absolute form, with the authority as the client wrote it.

@@ -3,6 +3,7 @@
 mod admission;
 mod affinity;
 mod body;
+mod cache;
 mod clock;
 mod config;
 mod connection;
@@ -43,11 +44,12 @@ mod watched;
 mod window;
 
 pub use body::{Body, BodyError};
+pub use cache::{Cache, Purge};
 pub use config::*;
 pub use error::{Error, ErrorKind};
 pub use handler::{Exchange, Handler, Request, Response};
 pub use lb_core::Algorithm;
-pub use metrics::{BackendMetrics, Metrics, RateLimitMetrics, StoreMetrics};
+pub use metrics::{BackendMetrics, CacheMetrics, Metrics, RateLimitMetrics, StoreMetrics};
 pub use running::{Handle, LocalAddress, Running};
 pub use server::Server;
 pub use sessions::{Session, SessionInfo, SessionPage, SessionStats, Sessions};

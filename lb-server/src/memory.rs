@@ -50,6 +50,11 @@ impl Memory {
         self.held() > self.limit / 2
     }
 
+    /// Whether so much is held that nothing more should be kept for later.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.held() >= self.limit / 4 * 3
+    }
+
     pub(crate) fn give_back(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }

@@ -100,6 +100,7 @@ impl ServerCounters {
             backends,
             rate_limits: BTreeMap::new(),
             redis: None,
+            caches: BTreeMap::new(),
         }
     }
 }
@@ -128,6 +129,8 @@ pub struct Metrics {
     pub rate_limits: BTreeMap<String, RateLimitMetrics>,
     /// The store of `[redis]`, where there is one.
     pub redis: Option<StoreMetrics>,
+    /// Each cache by its name.
+    pub caches: BTreeMap<String, CacheMetrics>,
 }
 
 /// What a server decided under one rate limit.
@@ -157,6 +160,34 @@ pub struct StoreMetrics {
     /// Commands that were not: `down` (not asked), `timeout`, `unusable` (the connection was given up),
     /// `refused`.
     pub errors: BTreeMap<&'static str, u64>,
+}
+
+/// What a server counted of one cache. An answered request is one of the first six; what handlers look up counts beside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheMetrics {
+    /// Answered with what was stored and fresh.
+    pub hits: u64,
+    /// Answered with what was stale: while it was validated, or in place of a failure.
+    pub stale: u64,
+    /// Answered with what a backend said is still right.
+    pub validated: u64,
+    /// Answered with the response to another request.
+    pub collapsed: u64,
+    /// Forwarded, because nothing stored was of use.
+    pub misses: u64,
+    /// Forwarded past the cache: other methods, bodies.
+    pub bypassed: u64,
+    /// Responses stored.
+    pub stored: u64,
+    /// Responses purged.
+    pub purged: u64,
+    /// Entries that left for others.
+    pub evicted: u64,
+    /// URLs and keys with something stored.
+    pub entries: usize,
+    /// Bytes held, those of responses that are coming included.
+    pub bytes: u64,
 }
 
 /// What a server counted of one backend.

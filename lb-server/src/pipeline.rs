@@ -1,5 +1,6 @@
 //! The path of a request, read downwards.
 
+use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -9,6 +10,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::body::Body;
+use crate::cache;
 use crate::clock;
 use crate::cookies;
 use crate::dispatch::Dispatch;
@@ -272,6 +274,29 @@ impl Pipeline {
             (*told, admitted) = limits.admit(&subject, store, clock::now()).await;
             admitted?;
         }
+        let Some(cache) = &route.cache else {
+            if incoming.method.is_safe() || exchange.snapshot().caches.is_empty() {
+                return self.answer_by_target(exchange, incoming, body).await;
+            }
+            return Box::pin(cache::invalidating(exchange, incoming, body)).await;
+        };
+        match cache::look(exchange, cache, &incoming, &body)? {
+            ControlFlow::Break(response) => Ok(response),
+            // Apart, because most exchanges need no room for it.
+            ControlFlow::Continue(plan) => {
+                Box::pin(cache::go(exchange, cache, plan, incoming, body)).await
+            }
+        }
+    }
+
+    /// What answers where no cache does.
+    pub(crate) async fn answer_by_target(
+        &self,
+        exchange: &Exchange,
+        incoming: Box<Incoming>,
+        body: Body,
+    ) -> Result<Response, Reject> {
+        let route = exchange.route().ok_or(Reject::NoRoute)?;
         match &route.target {
             Target::Pool(pool) => {
                 self.dispatch

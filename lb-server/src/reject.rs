@@ -52,6 +52,10 @@ pub(crate) enum Reject {
     BadResponse(Box<str>),
     HandlerFailed,
     Internal(&'static str),
+    /// The client wants what is stored, and nothing is.
+    NotCached,
+    /// What is stored must not be sent without a backend's word, and this is why there is none.
+    NotValidated(Box<Self>),
     /// The client left; nobody sees the answer.
     ClientClosed,
 }
@@ -78,7 +82,10 @@ impl Reject {
             | Self::QueueTimeout
             | Self::StoreUnavailable
             | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::ConnectTimeout
+            | Self::ResponseTimeout
+            | Self::NotCached
+            | Self::NotValidated(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::HandlerFailed | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             // nginx's number for it; never on the wire.
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
@@ -108,6 +115,8 @@ impl Reject {
             Self::BadResponse(_) => "bad_response",
             Self::HandlerFailed => "handler_failed",
             Self::Internal(_) => "internal",
+            Self::NotCached => "not_cached",
+            Self::NotValidated(why) => why.reason(),
             Self::ClientClosed => "client_closed",
         }
     }
@@ -137,6 +146,9 @@ impl Reject {
             Self::HandlerFailed | Self::Internal(_) | Self::StoreUnavailable => {
                 "proxy_internal_error"
             }
+            // RFC 9209 has no word for it.
+            Self::NotCached => "proxy_internal_response",
+            Self::NotValidated(why) => why.proxy_status(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
+use crate::cache::HttpCache;
 use crate::config::{HeaderChanges, RouteConfig, RouteMatch};
 use crate::limits::RouteLimits;
 
@@ -22,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) request_headers: HeaderChanges,
     pub(crate) response_headers: HeaderChanges,
     pub(crate) stream_idle: Option<Duration>,
+    /// The cache before the target.
+    pub(crate) cache: Option<Arc<HttpCache>>,
 }
 
 /// What answers the requests of a route.
@@ -52,7 +55,12 @@ impl Route {
             request_headers: config.request_headers.clone(),
             response_headers: config.response_headers.clone(),
             stream_idle: config.stream_idle,
+            cache: None,
         }
+    }
+
+    pub(crate) fn cached_by(self, cache: Option<Arc<HttpCache>>) -> Self {
+        Self { cache, ..self }
     }
 
     fn takes(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> bool {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cache::Purge;
 use crate::config::{BackendConfig, ListenAddress};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
@@ -211,6 +212,9 @@ impl Handle {
         metrics.rate_limits = snapshot.limits.metrics();
         metrics.redis = self.inner.store.get().map(|report| report.read());
         metrics.held_bytes = self.inner.memory.held();
+        let caches = snapshot.caches.iter();
+        let caches = caches.map(|(name, cache)| (name.clone(), cache.metrics()));
+        metrics.caches = caches.collect();
         metrics
     }
 
@@ -218,6 +222,28 @@ impl Handle {
     pub fn sessions(&self) -> Option<Sessions> {
         let sessions = self.snapshot().sessions.clone()?;
         Some(Sessions::of(sessions, self.inner.link.get().cloned()))
+    }
+
+    /// Removes responses from a cache and returns how many. What is being fetched at this moment is not stored either.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where there is no such cache, or what is given as a URL is none.
+    ///
+    /// # Complexity
+    /// O(1) for one URL or key, else O(entries).
+    pub fn purge(&self, cache: &str, purge: Purge<'_>) -> Result<usize, Error> {
+        let snapshot = self.snapshot();
+        let found = snapshot.caches.get(cache).ok_or_else(|| {
+            let known: Vec<&str> = snapshot.caches.keys().map(String::as_str).collect();
+            Error::new(
+                ErrorKind::Config,
+                format!(
+                    "there is no cache `{cache}` to purge; there are: {}",
+                    known.join(", ")
+                ),
+            )
+        })?;
+        found.purge(purge)
     }
 
     /// Adds a backend to the pool `default` and returns its identity.

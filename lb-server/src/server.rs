@@ -58,10 +58,11 @@ impl Server {
         pool: LoadBalancerConfig,
         sessions: SessionConfig,
         rate_limits: RateLimitConfig,
-        _cache: CacheConfig,
+        cache: CacheConfig,
     ) -> Result<Self, Error> {
         let mut config = Config::single(server, pool).map_err(Error::config)?;
         config.sessions = Some(sessions).filter(SessionConfig::is_on);
+        config.cache_everything(cache);
         if rate_limits != RateLimitConfig::off() {
             config = config.rate_limit(DEFAULT, rate_limits);
             config.routes[0].rate_limits.push(DEFAULT.to_owned());

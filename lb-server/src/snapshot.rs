@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
 
 use crate::affinity::{self, Affinity};
+use crate::cache::{self, HttpCache};
 use crate::clock;
 use crate::config::{
     BackendAddress, BackendConfig, BackendScheme, BackendUrl, Config, HashConfig,
@@ -42,6 +43,7 @@ pub(crate) struct Snapshot {
     pub(crate) has_affinity: bool,
     /// What signs where nothing else is written; kept across reloads, as sessions are.
     spare_secret: SpareSecret,
+    pub(crate) caches: BTreeMap<String, Arc<HttpCache>>,
 }
 
 /// A pool in force with where its backends are.
@@ -109,11 +111,13 @@ impl Snapshot {
             let pool = PoolEntry::build(name, pool, affinity)?;
             pools.insert(name.clone(), Arc::new(pool));
         }
+        let caches = cache::build(config);
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             let target = resolve(route, &pools, has_handler)?;
             let limits = limits.of_route(&route.rate_limits);
-            routes.push(Route::new(route, target, limits));
+            let cache = route.cache.as_ref().and_then(|name| caches.get(name));
+            routes.push(Route::new(route, target, limits).cached_by(cache.cloned()));
         }
         Ok(Self {
             process: config.server.clone(),
@@ -123,6 +127,7 @@ impl Snapshot {
             sessions,
             has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
             spare_secret,
+            caches,
         })
     }
 

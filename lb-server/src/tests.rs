@@ -4,6 +4,7 @@ mod abuse;
 mod affinity;
 mod attempts;
 mod backend;
+mod cache;
 mod client;
 mod drain;
 mod failures;

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use lb_server::{
-    AffinityConfig, Algorithm, BackendConfig, CircuitBreakerConfig, Config, ConfigFormat, HashKey,
-    HealthCheckConfig, HttpProbeConfig, ListenerConfig, ListenerTls, LoadBalancerConfig,
-    OnStoreError, OutlierDetectionConfig, ProbeConfig, RateLimitAlgorithm, RateLimitConfig,
-    RateLimitKey, RedisConfig, RetryOn, RouteConfig, RouteMatch, SameSite, SecretsConfig,
-    SessionConfig, SlowStartConfig, StatusRange, StoreKind, SuccessRateConfig, TargetConfig,
+    AffinityConfig, Algorithm, BackendConfig, CacheConfig, CachePolicy, CacheQuery,
+    CircuitBreakerConfig, Config, ConfigFormat, HashKey, HealthCheckConfig, HttpProbeConfig,
+    ListenerConfig, ListenerTls, LoadBalancerConfig, OnStoreError, OutlierDetectionConfig,
+    ProbeConfig, RateLimitAlgorithm, RateLimitConfig, RateLimitKey, RedisConfig, RetryOn,
+    RouteConfig, RouteMatch, SameSite, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange,
+    StoreKind, SuccessRateConfig, TargetConfig,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -476,6 +477,33 @@ fn redis() -> impl Strategy<Value = RedisConfig> {
     })
 }
 
+fn cache() -> impl Strategy<Value = CacheConfig> {
+    let query = prop_oneof![
+        Just(CacheQuery::All),
+        Just(CacheQuery::None),
+        prop::collection::vec("[ -~]{1,5}", 1..3).prop_map(CacheQuery::Only),
+    ];
+    (
+        (1 << 17..1u64 << 50, 1..1u64 << 16, 1..1000u32),
+        (0..100_000_000_000u64, any::<bool>()),
+        (query, prop::collection::vec(word(), 0..8)),
+    )
+        .prop_map(|((size, object, variants), (nanos, flag), (query, vary))| {
+            let mut cache = CacheConfig::default()
+                .max_size(size)
+                .max_object(object)
+                .max_variants(variants.try_into().unwrap())
+                .stale_if_error(Duration::from_nanos(nanos))
+                .store_set_cookie(flag)
+                .obey_requests(!flag)
+                .query(query);
+            if flag {
+                cache.policy = CachePolicy::Lru;
+            }
+            cache.vary(vary.iter().map(|name| name.parse().unwrap()).collect())
+        })
+}
+
 fn tls() -> impl Strategy<Value = ListenerTls> {
     prop_oneof![
         Just(ListenerTls::Off),
@@ -487,7 +515,7 @@ fn tls() -> impl Strategy<Value = ListenerTls> {
 
 proptest! {
     #[test]
-    fn what_is_printed_reads_back_the_same(pool in pool(), tough in resilience(), routes in routes(), limits in limits(), redis in redis(), tls in tls(), sessions in prop::option::of(sessions()), window in 65_536..=2_147_483_647u32) {
+    fn what_is_printed_reads_back_the_same(pool in pool(), tough in resilience(), routes in routes(), limits in limits(), redis in redis(), tls in tls(), sessions in prop::option::of(sessions()), window in 65_536..=2_147_483_647u32, cache in cache()) {
         let mut listener = ListenerConfig::at(vec!["0.0.0.0:1".parse().unwrap(), "unix:/run/a".parse().unwrap()]).tls(tls);
         listener.http2.connection_window = window;
         let mut config = Config::default().listener("l", listener).pool("p", pool).pool("q", tough);
@@ -496,6 +524,8 @@ proptest! {
         config.rate_limits = limits.into_iter().collect();
         config.redis = Some(redis);
         config.sessions = sessions;
+        config.caches.insert("c".into(), cache);
+        config.routes[0].cache = Some("c".into());
         prop_assert_eq!(&config, &toml(&config.to_toml()));
         prop_assert_eq!(&config, &json(&config.to_json()));
     }

@@ -101,7 +101,7 @@ impl ResponsePolicy {
             freshness: Freshness::new(initial_age, lifetime, times.received),
             stale_while_revalidate: directives.stale_while_revalidate,
             stale_if_error: directives.stale_if_error,
-            vary: Vary::of(headers, request.headers).ok_or(Refusal::Vary)?,
+            vary: Vary::of(headers, request.headers, rules).ok_or(Refusal::Vary)?,
             date: date.unwrap_or(wall),
             // RFC 9111 §4.3.2: without it the date of the response is what a client's date is compared with.
             modified: freshness::date_value(headers, &LAST_MODIFIED, wall)
@@ -122,6 +122,25 @@ impl ResponsePolicy {
         Ok(policy)
     }
 
+    /// The policy of a value that a program makes and keeps for `lifetime`, as of `times`.
+    ///
+    /// It answers every request for its key, and nothing of it is sent once stale.
+    pub fn lasting(status: StatusCode, lifetime: Duration, times: &Received) -> Self {
+        let made = HttpDate::from(times.wall);
+        Self {
+            freshness: Freshness::new(Duration::ZERO, lifetime, times.received),
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            vary: Vary::default(),
+            date: made,
+            modified: made,
+            status,
+            no_cache: false,
+            must_revalidate: true,
+            s_maxage: false,
+        }
+    }
+
     /// How old it is and how long it is fresh.
     pub const fn freshness(&self) -> &Freshness {
         &self.freshness
@@ -130,6 +149,12 @@ impl ResponsePolicy {
     /// The request fields that selected it.
     pub const fn vary(&self) -> &Vary {
         &self.vary
+    }
+
+    /// Whether no request may be answered with it before a backend was asked for that request (`no-cache`). It is not
+    /// shared by those who wait for it either.
+    pub const fn is_validated_each_time(&self) -> bool {
+        self.no_cache
     }
 
     /// The status of the stored response.

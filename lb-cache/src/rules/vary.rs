@@ -8,6 +8,7 @@ use foldhash::fast::FixedState;
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, VARY};
 
+use super::CacheRules;
 use super::list::members;
 use super::policy::ResponsePolicy;
 
@@ -32,11 +33,11 @@ struct Selecting {
 }
 
 impl Vary {
-    /// What a response's `Vary` selects of its request.
+    /// What a response's `Vary` selects of its request, with [`CacheRules::vary_by`].
     ///
     /// `None` if no other request can match: `*` anywhere, a name that is none, or more than 16 fields or 4 KiB of values.
-    pub fn of(response: &HeaderMap, request: &HeaderMap) -> Option<Self> {
-        let mut names: Vec<HeaderName> = Vec::new();
+    pub fn of(response: &HeaderMap, request: &HeaderMap, rules: &CacheRules) -> Option<Self> {
+        let mut names = rules.vary_by.clone();
         for line in response.get_all(VARY) {
             for name in members(line.as_bytes()) {
                 // `*` would be a valid name, too.
@@ -212,6 +213,11 @@ impl<E: Entry> Variants<E> {
         self.0.insert(0, entry);
         displaced.extend(self.0.drain(self.0.len().min(most.get())..));
         displaced
+    }
+
+    /// Takes the oldest response out.
+    pub fn pop_oldest(&mut self) -> Option<E> {
+        self.0.pop()
     }
 
     /// A hash of what the stored responses select of a request; 0 if nothing is known to vary.

@@ -1,5 +1,6 @@
 //! What one value says about another, and what no single value's form can exclude.
 
+mod cache;
 mod limits;
 mod listener;
 mod pool;
@@ -106,6 +107,7 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     if let Some(redis) = &config.redis {
         redis::check(redis, &mut findings);
     }
+    cache::check(config, &mut findings);
     route::check(config, &mut findings);
     sessions::check(config, &mut findings);
     findings.0

@@ -1,5 +1,6 @@
 //! The defaults: the only place that holds them.
 
+mod cache;
 mod resilience;
 mod sessions;
 
@@ -27,6 +28,7 @@ impl Default for Config {
             server: ProcessConfig::default(),
             listeners: BTreeMap::new(),
             pools: BTreeMap::new(),
+            caches: BTreeMap::new(),
             routes: Vec::new(),
             rate_limits: BTreeMap::new(),
             redis: None,
@@ -224,6 +226,7 @@ impl RouteConfig {
             target,
             request_headers: HeaderChanges::default(),
             response_headers: HeaderChanges::default(),
+            cache: None,
             stream_idle: None,
             rate_limits: Vec::new(),
         }

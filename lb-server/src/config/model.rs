@@ -4,6 +4,7 @@
 //! value says about another (a route naming a pool that does not exist) is checked once, when a
 //! `Server` is made of them.
 
+mod cache;
 mod limits;
 mod redis;
 mod resilience;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lb_core::Algorithm;
 
+pub use cache::*;
 pub use limits::*;
 pub use redis::*;
 pub use resilience::*;
@@ -33,6 +35,8 @@ pub struct Config {
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// `[pools.*]` by name.
     pub pools: BTreeMap<String, LoadBalancerConfig>,
+    /// `[caches.*]` by name.
+    pub caches: BTreeMap<String, CacheConfig>,
     /// `[[routes]]`, the first match wins.
     pub routes: Vec<RouteConfig>,
     /// `[rate_limits.*]` by name.
@@ -380,6 +384,8 @@ pub struct RouteConfig {
     pub request_headers: HeaderChanges,
     /// Changes to the response's fields before the client sees them.
     pub response_headers: HeaderChanges,
+    /// The cache that stands before the target, by its name.
+    pub cache: Option<String>,
     /// A stream on which neither side moves; `None` is the listener's.
     pub stream_idle: Option<Duration>,
     /// Names of the rate limits that a request has to pass, all of them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Finding};
 use super::model::{
-    Config, Http2Config, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
+    CacheConfig, Config, Http2Config, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
     LoadBalancerConfig, ProcessConfig, Protocol, RouteConfig, SessionConfig, TargetConfig,
 };
 use super::read::{DEFAULT_NAME, parse_network};
@@ -130,19 +130,6 @@ fn read_address(text: &str, wrong: &mut Vec<Finding>) -> Option<ListenAddress> {
         .ok()
 }
 
-/// The response cache; there are no settings yet.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct CacheConfig {}
-
-impl CacheConfig {
-    /// No cache.
-    #[must_use]
-    pub fn off() -> Self {
-        Self {}
-    }
-}
-
 impl Config {
     /// The sessions, where they are on.
     pub(crate) fn active_sessions(&self) -> Option<&SessionConfig> {
@@ -166,5 +153,18 @@ impl Config {
             .route(RouteConfig::new(DEFAULT_NAME, TargetConfig::Handler));
         config.check()?;
         Ok(config)
+    }
+}
+
+impl Config {
+    /// Puts a cache named `default` before every route, unless it is [`CacheConfig::off`].
+    pub(crate) fn cache_everything(&mut self, cache: CacheConfig) {
+        if cache.is_off() {
+            return;
+        }
+        self.caches.insert(DEFAULT_NAME.to_owned(), cache);
+        for route in &mut self.routes {
+            route.cache = Some(DEFAULT_NAME.to_owned());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! From the tree as written to the configuration as meant.
 
+mod cache;
 mod limits;
 mod listener;
 mod pool;
@@ -29,7 +30,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 13] = [
+pub(super) const TOP_LEVEL: [&str; 14] = [
     "version",
     "listen",
     "tls",
@@ -38,6 +39,7 @@ pub(super) const TOP_LEVEL: [&str; 13] = [
     "server",
     "listeners",
     "pools",
+    "caches",
     "routes",
     "rate_limit",
     "rate_limits",
@@ -68,6 +70,9 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
                 cursor.named(limits::rate_limit)
             });
             fields.read_some("redis", &mut config.redis, redis::redis);
+            fields.read("caches", &mut config.caches, |cursor| {
+                cursor.named(cache::cache)
+            });
             short.add_to(&mut config);
             fields.read_some("sessions", &mut config.sessions, sessions::sessions);
             match fields.get("routes") {

@@ -10,14 +10,14 @@ use lb_session::AffinityMode;
 use lb_session::cookie::SameSite;
 
 use super::model::{
-    AffinityConfig, BackendConfig, BackendTlsConfig, BackoffConfig, CircuitBreakerConfig, Config,
-    ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
-    HttpProbeConfig, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
-    LoadBalancerConfig, OnStoreError, OutlierDetectionConfig, PoolTimeouts, ProbeConfig,
-    ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig, RateLimitKey, RateLimitMode,
-    RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig, RouteMatch, SecretsConfig,
-    SessionConfig, SlowStartConfig, StatusRange, StoreKind, SuccessRateConfig, TargetConfig,
-    UnderscoreHeaders,
+    AffinityConfig, BackendConfig, BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy,
+    CacheQuery, CircuitBreakerConfig, Config, ForwardedFields, HashConfig, HashKey, HeaderChanges,
+    HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
+    ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError, OutlierDetectionConfig,
+    PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig,
+    RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig,
+    RouteMatch, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange, StoreKind,
+    SuccessRateConfig, TargetConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -63,6 +63,13 @@ impl Config {
     #[must_use]
     pub fn rate_limit(mut self, name: impl Into<String>, limit: RateLimitConfig) -> Self {
         self.rate_limits.insert(name.into(), limit);
+        self
+    }
+
+    /// Adds a cache, or replaces the one of that name.
+    #[must_use]
+    pub fn cache(mut self, name: impl Into<String>, cache: CacheConfig) -> Self {
+        self.caches.insert(name.into(), cache);
         self
     }
 
@@ -291,6 +298,7 @@ setters!(RouteConfig {
     target: TargetConfig,
     request_headers: HeaderChanges,
     response_headers: HeaderChanges,
+    cache: impl Into<String> => |cache: _| Some(Into::into(cache)),
     stream_idle: Duration => Some,
     rate_limits: Vec<String>,
 });
@@ -320,6 +328,22 @@ setters!(RedisConfig {
     prefix: impl Into<String> => Into::into,
     timeout: Duration,
     on_store_error: OnStoreError,
+});
+
+setters!(CacheConfig {
+    max_size: u64,
+    max_object: u64,
+    max_variants: NonZeroU32,
+    policy: CachePolicy,
+    default_ttl: Duration,
+    stale_while_revalidate: Duration,
+    stale_if_error: Duration,
+    stale_if_unreachable: Duration,
+    collapse_timeout: Duration,
+    store_set_cookie: bool,
+    obey_requests: bool,
+    query: CacheQuery,
+    vary: Vec<HeaderName>,
 });
 
 setters!(RouteMatch {

@@ -13,6 +13,7 @@ macro_rules! schemas {
 
 use schemas;
 
+mod cache;
 mod convert;
 mod limits;
 mod redis;
@@ -43,6 +44,9 @@ pub(super) struct File {
     listeners: BTreeMap<String, Listener>,
     /// Named sets of backends with an algorithm.
     pools: BTreeMap<String, Pool>,
+    /// Responses kept in memory, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    caches: BTreeMap<String, cache::Cache>,
     /// Routes; the first match wins.
     routes: Vec<Route>,
     /// How many requests are let pass, by name.
@@ -347,6 +351,9 @@ struct Route {
     /// A pool by its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pool: Option<String>,
+    /// The cache before the target, by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<String>,
     /// A stream on which neither side moves; by default the listener's.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_idle: Option<Duration>,
@@ -419,6 +426,8 @@ struct Changes {
 }
 
 schemas! {
+    cache_policy => { "enum": ["s3-fifo", "lru"] },
+    cache_query => { "enum": ["all", "none"] },
     auto => { "const": "auto" },
     forwarded => { "enum": ["x", "rfc7239", "both"] },
     underscores => { "enum": ["reject", "drop", "allow"] },

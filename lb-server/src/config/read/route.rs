@@ -58,6 +58,7 @@ pub(super) fn route(cursor: &Cursor<'_>, index: usize) -> Option<RouteConfig> {
             &mut config.response_headers,
             header_changes,
         );
+        fields.read_some("cache", &mut config.cache, Cursor::filled_text);
         fields.read_some("stream_idle", &mut config.stream_idle, Cursor::duration);
         fields.read("rate_limits", &mut config.rate_limits, |cursor| {
             cursor.each(Cursor::filled_text)
@@ -146,7 +147,7 @@ fn header_matches(cursor: &Cursor<'_>) -> Option<Vec<(HeaderName, Option<String>
     Some(headers)
 }
 
-fn header_name(cursor: &Cursor<'_>, name: &str) -> Option<HeaderName> {
+pub(super) fn header_name(cursor: &Cursor<'_>, name: &str) -> Option<HeaderName> {
     HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| {
             let help = "use letters, digits and `-`: \"x-request-id\"";

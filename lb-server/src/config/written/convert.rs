@@ -32,6 +32,11 @@ impl From<&Config> for File {
                 .iter()
                 .map(|(name, value)| (name.clone(), pool(value)))
                 .collect(),
+            caches: config
+                .caches
+                .iter()
+                .map(|(name, value)| (name.clone(), value.into()))
+                .collect(),
             routes: config.routes.iter().map(route).collect(),
             rate_limits: config
                 .rate_limits
@@ -235,6 +240,7 @@ fn route(config: &RouteConfig) -> Route {
     Route {
         name: escape(&config.name),
         pool,
+        cache: config.cache.as_deref().map(escape),
         stream_idle: config.stream_idle.map(duration),
         rate_limits: texts(&config.rate_limits),
         matches: route_match(&config.matches),

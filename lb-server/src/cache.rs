@@ -1,0 +1,204 @@
+//! The HTTP cache that stands before the targets of routes: `lb-cache` decides, this does.
+//!
+//! ```text
+//! pipeline ─► answer.rs  lookup ─ hit ─► stored.rs
+//!             └ asking.rs  join ─ follows ─► fill.rs, reading
+//!                               └ leads ─► fetch.rs ─► target
+//!                                          └ pump.rs ─► fill.rs, writing
+//! ```
+
+mod answer;
+mod asking;
+mod fetch;
+mod fill;
+mod handler;
+mod key;
+mod pump;
+mod stored;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::HeaderName;
+use lb_cache::{
+    CacheKey, CacheRules, Eviction, FillParameters, ResponseCache, ResponseCacheParameters,
+};
+
+pub(crate) use self::answer::{go, invalidating, look};
+pub use self::handler::Cache;
+pub(crate) use self::stored::Chunks;
+use crate::clock;
+use crate::config::{CacheConfig, CachePolicy, CacheQuery, Config};
+use crate::error::{Error, ErrorKind};
+use crate::metrics::CacheMetrics;
+use fill::Fill;
+
+/// What a purge removes from a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Purge<'a> {
+    /// The responses of one URL, all that differ by `Vary`.
+    Url(&'a str),
+    /// Everything whose URL begins so (`"https://example.com/news/"`).
+    Prefix(&'a str),
+    /// Every response with this tag in `Cache-Tag` or `Surrogate-Key`.
+    Tag(&'a str),
+    /// What a handler keeps under this key ([`Cache::get_or_insert_with`]).
+    Key(&'a str),
+    /// Everything.
+    All,
+}
+
+/// A cache in force: its rules, which a reload may change, and what it holds.
+pub(crate) struct HttpCache {
+    rules: CacheRules,
+    query: CacheQuery,
+    state: Arc<CacheState>,
+}
+
+/// What outlives a snapshot.
+struct CacheState {
+    responses: ResponseCache<Arc<Fill>>,
+    counters: Counters,
+}
+
+/// What happened to requests, each of which is counted once.
+#[derive(Debug, Default)]
+struct Counters {
+    hits: AtomicU64,
+    stale: AtomicU64,
+    validated: AtomicU64,
+    collapsed: AtomicU64,
+    misses: AtomicU64,
+    bypassed: AtomicU64,
+    stored: AtomicU64,
+    purged: AtomicU64,
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Builds the caches of a configuration.
+pub(crate) fn build(config: &Config) -> BTreeMap<String, Arc<HttpCache>> {
+    // What decides over the route of a request decides over its response.
+    let mut deciding: Vec<HeaderName> = Vec::new();
+    let matched = config
+        .routes
+        .iter()
+        .flat_map(|route| &route.matches.headers);
+    for (name, _) in matched {
+        if !deciding.contains(name) {
+            deciding.push(name.clone());
+        }
+    }
+    if !config.server.trusted_proxies.is_empty() {
+        // Backends build links from what a trusted peer says in these.
+        for name in ["x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"] {
+            deciding.push(HeaderName::from_static(name));
+        }
+    }
+    config
+        .caches
+        .iter()
+        .filter(|(_, cache)| !cache.is_off())
+        .map(|(name, cache)| (name.clone(), Arc::new(HttpCache::new(cache, &deciding))))
+        .collect()
+}
+
+impl HttpCache {
+    fn new(config: &CacheConfig, deciding: &[HeaderName]) -> Self {
+        let mut rules = CacheRules::default();
+        rules.default_ttl = config.default_ttl;
+        rules.stale_while_revalidate = config.stale_while_revalidate;
+        rules.stale_if_error = config.stale_if_error;
+        rules.stale_if_unreachable = config.stale_if_unreachable;
+        rules.store_set_cookie = config.store_set_cookie;
+        rules.obey_requests = config.obey_requests;
+        rules.max_object_bytes = config.max_object;
+        rules.max_variants =
+            NonZeroUsize::try_from(config.max_variants).unwrap_or(NonZeroUsize::MIN);
+        rules.vary_by = deciding.to_vec();
+        for name in &config.vary {
+            if !deciding.contains(name) {
+                rules.vary_by.push(name.clone());
+            }
+        }
+        let mut fills = FillParameters::default();
+        fills.wait = config.collapse_timeout;
+        let mut parameters = ResponseCacheParameters::new(config.max_size);
+        parameters.max_object_bytes = config.max_object;
+        parameters.eviction = match config.policy {
+            CachePolicy::S3Fifo => Eviction::S3Fifo,
+            CachePolicy::Lru => Eviction::Lru,
+        };
+        parameters.fills = fills;
+        Self {
+            rules,
+            query: config.query.clone(),
+            state: Arc::new(CacheState {
+                responses: ResponseCache::new(&parameters),
+                counters: Counters::default(),
+            }),
+        }
+    }
+
+    fn responses(&self) -> &ResponseCache<Arc<Fill>> {
+        &self.state.responses
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.state.counters
+    }
+
+    /// Removes what a purge names and returns how many responses that were.
+    pub(crate) fn purge(&self, purge: Purge<'_>) -> Result<usize, Error> {
+        let (responses, now) = (self.responses(), clock::now());
+        let purged = match purge {
+            Purge::Url(url) => {
+                let key = key::of_url(url, self).ok_or_else(|| {
+                    let text = format!("`{url}` is not a URL with scheme and host");
+                    Error::new(ErrorKind::Config, text)
+                })?;
+                responses.purge(&CacheKey::from(key.as_str()), now)
+            }
+            Purge::Prefix(prefix) => responses.purge_prefix(prefix, now),
+            Purge::Tag(tag) => responses.purge_tag(tag, now),
+            Purge::Key(key) => responses.purge(&key::of_handler(key), now),
+            Purge::All => responses.purge_prefix("", now),
+        };
+        let count = u64::try_from(purged).unwrap_or(u64::MAX);
+        self.counters().purged.fetch_add(count, Ordering::Relaxed);
+        Ok(purged)
+    }
+
+    pub(crate) fn metrics(&self) -> CacheMetrics {
+        let (responses, counters) = (self.responses(), self.counters());
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CacheMetrics {
+            hits: read(&counters.hits),
+            stale: read(&counters.stale),
+            validated: read(&counters.validated),
+            collapsed: read(&counters.collapsed),
+            misses: read(&counters.misses),
+            bypassed: read(&counters.bypassed),
+            stored: read(&counters.stored),
+            purged: read(&counters.purged),
+            evicted: responses.stats().evicted,
+            entries: responses.len(),
+            bytes: responses.weight(),
+        }
+    }
+}
+
+impl fmt::Debug for HttpCache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("HttpCache")
+            .field("responses", self.responses())
+            .finish_non_exhaustive()
+    }
+}
