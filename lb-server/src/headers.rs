@@ -182,14 +182,15 @@ pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
     strip_claims(trailers);
 }
 
-/// The value of a cookie by its name, in whichever crumb or line it is.
-pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The values of a cookie by its name, in whichever crumbs and lines they are.
+pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
-        .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(move |(key, _)| *key == name)
         .map(|(_, value)| value)
 }
 

@@ -103,21 +103,17 @@ impl RouteLimits {
         now: Instant,
     ) -> (Told, Result<(), Reject>) {
         let (memory, shared) = self.limits.split_at(self.in_memory);
-        let keys: Vec<Key> = memory
-            .iter()
-            .map(|limit| self.key(limit, subject))
-            .collect();
         let mut decisions = Vec::with_capacity(self.limits.len());
-        let mut result = check(memory, &keys, &mut decisions, now);
+        let mut result = self.check(memory, subject, &mut decisions, now);
         if result.is_ok() && !shared.is_empty() {
             // Apart, so that the exchanges without a store have no room for it.
             result = Box::pin(self.ask(shared, subject, store, &mut decisions, now)).await;
             if result.is_err() {
-                for (limit, key) in memory.iter().zip(keys) {
-                    let limiter = &limit.state.limiter;
-                    limiter.refund(key, &limit.policy, limit.cost, now);
-                }
+                self.give_back(&mut decisions[..memory.len()], subject, now);
             }
+        }
+        for (limit, decision) in &decisions {
+            limit.count(decision, &result);
         }
         let told = decisions.iter().filter(|(limit, _)| limit.is_told());
         let limits =
@@ -161,7 +157,7 @@ impl RouteLimits {
             script::decisions(shared, &answer).ok_or_else(|| StoreError::unexpected(&answer))
         });
         let Ok(decided) = decided else {
-            return without_store(shared, &keys, decisions, now);
+            return self.without_store(shared, subject, decisions, now);
         };
         for ((limit, key), decision) in shared.iter().zip(&keys).zip(&decided) {
             if limit.is_refused_by(decision)
@@ -173,76 +169,83 @@ impl RouteLimits {
         settle(shared, decided, decisions)
     }
 
+    /// What is configured for the time without a store.
+    fn without_store<'a>(
+        &self,
+        limits: &'a [Arc<Limit>],
+        subject: &Subject<'_>,
+        decisions: &mut Vec<(&'a Limit, Decision)>,
+        now: Instant,
+    ) -> Result<(), Reject> {
+        for limit in limits {
+            limit.state.counters.count(Counted::StoreError);
+        }
+        let denies = |limit: &Arc<Limit>| {
+            limit.on_error() == Some(OnStoreError::Deny)
+                && limit.enforcement == Enforcement::Enforce
+        };
+        if limits.iter().any(denies) {
+            return Err(Reject::StoreUnavailable);
+        }
+        let local = limits.partition_point(|limit| limit.on_error() == Some(OnStoreError::Local));
+        self.check(&limits[..local], subject, decisions, now)
+    }
+
+    /// Decides in memory under several limits at once: counts in all or, if one refuses, in none.
+    fn check<'a>(
+        &self,
+        limits: &'a [Arc<Limit>],
+        subject: &Subject<'_>,
+        decisions: &mut Vec<(&'a Limit, Decision)>,
+        now: Instant,
+    ) -> Result<(), Reject> {
+        let check = |limit: &'a Arc<Limit>| Check {
+            limiter: &limit.state.limiter,
+            key: self.key(limit, subject),
+            policy: &limit.policy,
+            cost: limit.cost,
+            enforcement: limit.enforcement,
+        };
+        let mut decided = Vec::with_capacity(limits.len());
+        if let [limit] = limits {
+            check_all(&[check(limit)], &mut decided, now);
+        } else {
+            let checks: Vec<Check<'_>> = limits.iter().map(check).collect();
+            check_all(&checks, &mut decided, now);
+        }
+        settle(limits, decided, decisions)
+    }
+
+    /// Takes back what was counted in memory for a request that another limit has refused.
+    fn give_back(&self, decisions: &mut [(&Limit, Decision)], subject: &Subject<'_>, now: Instant) {
+        for (limit, decision) in decisions {
+            if decision.is_admitted() {
+                let (limiter, key) = (&limit.state.limiter, self.key(limit, subject));
+                limiter.refund(key, &limit.policy, limit.cost, now);
+                *decision = limiter.peek(key, &limit.policy, limit.cost, now);
+            }
+        }
+    }
+
     fn key(&self, limit: &Limit, subject: &Subject<'_>) -> Key {
         self.states.key(limit, subject)
     }
 }
 
-/// Decides in memory under several limits at once: counts in all or, if one refuses, in none.
-fn check<'a>(
-    limits: &'a [Arc<Limit>],
-    keys: &[Key],
-    decisions: &mut Vec<(&'a Limit, Decision)>,
-    now: Instant,
-) -> Result<(), Reject> {
-    let check = |(limit, key): (&'a Arc<Limit>, &Key)| Check {
-        limiter: &limit.state.limiter,
-        key: *key,
-        policy: &limit.policy,
-        cost: limit.cost,
-        enforcement: limit.enforcement,
-    };
-    let checks: Vec<Check<'_>> = limits.iter().zip(keys).map(check).collect();
-    let mut decided = Vec::with_capacity(limits.len());
-    check_all(&checks, &mut decided, now);
-    settle(limits, decided, decisions)
-}
-
-/// Counts what was decided, and takes the first refusal that counts for the result.
+/// Keeps what was decided, and takes the first refusal that counts for the result.
 fn settle<'a>(
     limits: &'a [Arc<Limit>],
     decided: Vec<Decision>,
     decisions: &mut Vec<(&'a Limit, Decision)>,
 ) -> Result<(), Reject> {
     let mut result = Ok(());
-    let begin = decisions.len();
     for (limit, decision) in limits.iter().zip(decided) {
         decisions.push((limit, decision));
         if result.is_ok() && limit.is_refused_by(&decision) {
             result = Err(limit.refuse(&decision));
         }
     }
-    for (limit, decision) in &decisions[begin..] {
-        let counters = &limit.state.counters;
-        match limit.enforcement {
-            Enforcement::Observe if !decision.is_admitted() => counters.count(Counted::Observed),
-            Enforcement::Enforce if !decision.is_admitted() => counters.count(Counted::Refused),
-            _ if result.is_ok() => counters.count(Counted::Admitted),
-            // Refused by another: nothing was taken here.
-            _ => {}
-        }
-    }
     result
-}
-
-/// What is configured for the time without a store.
-fn without_store<'a>(
-    limits: &'a [Arc<Limit>],
-    keys: &[Key],
-    decisions: &mut Vec<(&'a Limit, Decision)>,
-    now: Instant,
-) -> Result<(), Reject> {
-    for limit in limits {
-        limit.state.counters.count(Counted::StoreError);
-    }
-    let denies = |limit: &Arc<Limit>| {
-        limit.on_error() == Some(OnStoreError::Deny) && limit.enforcement == Enforcement::Enforce
-    };
-    if limits.iter().any(denies) {
-        return Err(Reject::StoreUnavailable);
-    }
-    let local = limits.partition_point(|limit| limit.on_error() == Some(OnStoreError::Local));
-    check(&limits[..local], &keys[..local], decisions, now)
 }
 
 impl Limit {
@@ -261,6 +264,18 @@ impl Limit {
 
     fn is_refused_by(&self, decision: &Decision) -> bool {
         self.enforcement == Enforcement::Enforce && !decision.is_admitted()
+    }
+
+    /// Counts what was decided; `result` is what all limits together have said.
+    fn count(&self, decision: &Decision, result: &Result<(), Reject>) {
+        let what = match self.enforcement {
+            _ if decision.is_admitted() && result.is_ok() => Counted::Admitted,
+            // Refused by another: nothing was taken here.
+            _ if decision.is_admitted() => return,
+            Enforcement::Enforce => Counted::Refused,
+            Enforcement::Observe => Counted::Observed,
+        };
+        self.state.counters.count(what);
     }
 
     fn refuse(&self, decision: &Decision) -> Reject {

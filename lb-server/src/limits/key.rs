@@ -45,19 +45,25 @@ impl Parts for SharedKeyHasher {
 }
 
 /// Adds what a limit counts by. Where a field is absent the client's address stands in its place, so that
-/// leaving it out neither gets around the limit nor puts all such clients into one bucket.
+/// leaving it out neither gets around the limit nor puts all such clients into one bucket. Nor does giving
+/// it twice, one for us and one for the backend.
 pub(super) fn add<P: Parts>(start: P, limit: &Limit, subject: &Subject<'_>) -> P {
     let address = |parts: P| parts.add_address(subject.client, limit.prefixes);
     limit.parts.iter().fold(start, |parts, part| match part {
         RateLimitKey::ClientIp => address(parts),
         RateLimitKey::Route => parts.add_bytes(subject.route.as_bytes()),
-        RateLimitKey::Header(name) => match subject.headers.get(name) {
+        RateLimitKey::Header(name) => match only(subject.headers.get_all(name).iter()) {
             Some(value) => parts.add_bytes(value.as_bytes()),
             None => address(parts),
         },
-        RateLimitKey::Cookie(name) => match headers::cookie(subject.headers, name) {
+        RateLimitKey::Cookie(name) => match only(headers::cookies(subject.headers, name)) {
             Some(value) => parts.add_bytes(value.as_bytes()),
             None => address(parts),
         },
     })
+}
+
+fn only<T>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
 }

@@ -68,11 +68,10 @@ impl LimitCounters {
 
     fn read(&self) -> RateLimitMetrics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let remembered = read(&self.remembered);
         RateLimitMetrics {
             admitted: read(&self.admitted),
-            refused: read(&self.refused) + remembered,
-            remembered,
+            refused: read(&self.refused),
+            remembered: read(&self.remembered),
             observed: read(&self.observed),
             store_errors: read(&self.store_errors),
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -19,6 +20,9 @@ use crate::error::{Error, ErrorKind};
 
 /// Commands that may wait for the connection's task; beyond it they wait to be taken.
 const PIPELINE: usize = 1024;
+
+/// What a cluster's connection waits for a node: longer than a link, which is the one to judge.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// Opens connections as configured.
 pub(super) struct Client {
@@ -90,7 +94,7 @@ impl Client {
             let nodes = self.nodes(&login)?;
             let mut builder = ClusterClientBuilder::new(nodes)
                 .retries(1)
-                .response_timeout(self.config.timeout);
+                .response_timeout(ANSWER_WITHIN.max(self.config.timeout * 2));
             if self.is_tls() {
                 builder = builder.certs(self.certificates.clone());
             }

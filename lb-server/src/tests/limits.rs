@@ -210,6 +210,25 @@ async fn counts_by_a_field_and_by_the_address_without_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_field_given_twice_is_as_good_as_none() {
+    for (key, name, values) in [
+        ("header:x-key", "x-key", ["real", "junk"]),
+        ("cookie:id", "cookie", ["id=real", "id=junk"]),
+    ] {
+        let proxy = one(&format!("limit = 1\nkey = \"{key}\""));
+        let mut client = proxy.connect().await;
+        let mut passed = 0;
+        for number in 0..4 {
+            let request = Request::get("http://app.example/a").header(name, values[0]);
+            let request = request.header(name, format!("{}{number}", values[1]));
+            let reply = client.send(request.body(()).unwrap()).await;
+            passed += usize::from(reply.status() == StatusCode::OK);
+        }
+        assert_eq!(passed, 1, "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn counts_routes_apart_where_the_route_is_a_key() {
     let apart = one("limit = 2\nkey = [\"client-ip\", \"route\"]");
     let mut client = apart.connect().await;

@@ -222,6 +222,29 @@ async fn what_the_store_refuses_is_not_counted_in_memory() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(passing(&mut client, "/a", 5).await, 0);
     assert_eq!(client.get("/a").await.field("retry-after"), "1780");
+    let (near, far) = (metrics(&proxy, "near"), metrics(&proxy, "far"));
+    assert_eq!((near.admitted, near.refused), (2, 10));
+    assert_eq!((far.admitted, far.refused, far.remembered), (2, 4, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_only_observed_is_given_nothing_back() {
+    let store = Fake::new();
+    let tables = "[rate_limits.far]\nlimit = 1\nwindow = \"10s\"\nstore = \"redis\"\n\
+                  [rate_limits.near]\nlimit = 2\nwindow = \"1h\"\nmode = \"observe\"\n";
+    let store = store as Arc<dyn Store>;
+    let proxy = Proxy::sharing(
+        &store,
+        &["http://a:80"],
+        &routes("[\"near\", \"far\"]", tables),
+    );
+    let mut client = proxy.connect().await;
+    for _ in 0..4 {
+        assert_eq!(passing(&mut client, "/a", 5).await, 1);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    let near = metrics(&proxy, "near");
+    assert_eq!((near.admitted, near.observed), (2, 14));
 }
 
 #[tokio::test(start_paused = true)]
