@@ -135,6 +135,21 @@ impl Proxy {
         Self::start_on(&config.expect("the configuration is valid"), None, store)
     }
 
+    /// As [`Proxy::handled_with`], and `[redis]` is this store.
+    fn handled_sharing(store: &Arc<dyn Store>, more: &str, handler: impl Handler) -> Self {
+        let toml = format!(
+            "[listeners.default]\naddress = \"127.0.0.1:0\"\n[redis]\nurl = \"unix:/none\"\n\
+             [pools.default]\nbackends = [\"http://a:80\"]\nhealth_check = \"off\"\n{more}"
+        );
+        let proxy = Self::start_on(
+            &config(&toml, true),
+            Some(Arc::new(handler)),
+            Some(Arc::clone(store)),
+        );
+        proxy.handle.set_link(Arc::clone(store));
+        proxy
+    }
+
     fn start(config: &Config, handler: Option<Arc<dyn ErasedHandler>>) -> Self {
         Self::start_on(config, handler, None)
     }
