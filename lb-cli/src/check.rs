@@ -1,6 +1,7 @@
 //! `lb-cli check`: everything that can be known about a configuration before serving it.
 
 mod certificates;
+mod secrets;
 
 use std::net::ToSocketAddrs as _;
 
@@ -39,13 +40,14 @@ fn refuse(problems: &[String]) -> Result<(), Failure> {
     }
     Err(Failure::invalid(
         anyhow::anyhow!("{}", problems.join("\n")),
-        "correct the path or the name; `lb-cli gen-cert` makes a certificate with its key",
+        "correct the path or the name; `lb-cli gen-cert` makes a certificate with its key, `openssl rand -base64 32` a secret",
     ))
 }
 
 /// What only the machine can tell about a valid configuration.
 fn problems(config: &Config, resolve: bool) -> Vec<String> {
     let mut problems = certificates::problems(config);
+    problems.extend(secrets::problems(config));
     if resolve {
         problems.extend(unresolved(config));
     }

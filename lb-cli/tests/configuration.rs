@@ -231,3 +231,28 @@ fn check_matches_keys_to_certificates() {
     assert_eq!(code, Some(3));
     assert!(said.contains("cannot read `missing.key`"), "{said}");
 }
+
+#[test]
+fn check_reads_the_secrets() {
+    let directory = tempfile::tempdir().unwrap();
+    let check = |file: &str| {
+        let sessions = format!("{VALID}\n[sessions]\nsecret_file = \"{file}\"\n");
+        fs::write(directory.path().join("lb.toml"), sessions).unwrap();
+        let output = lb_cli(directory.path(), &["check"]);
+        (output.status.code(), text(output.stderr))
+    };
+    fs::write(directory.path().join("good"), "x".repeat(32)).unwrap();
+    // The line end does not count.
+    fs::write(directory.path().join("short"), "x".repeat(31) + "\n").unwrap();
+    assert_eq!(check("good").0, Some(0));
+    let (code, said) = check("short");
+    assert_eq!(code, Some(3));
+    assert!(said.contains("at least 32 bytes, got 31"), "{said}");
+    let (code, said) = check("missing");
+    assert_eq!(code, Some(3));
+    assert!(
+        said.contains("cannot read the secret in `missing`"),
+        "{said}"
+    );
+    assert!(said.contains("sessions: "), "{said}");
+}

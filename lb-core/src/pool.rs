@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::backend::{Backend, BackendId, BackendState, Weight};
+use crate::backend::{Backend, BackendId, BackendState, Exclusion, Weight};
 use crate::strategy::{Algorithm, PickHint};
 use crate::watch::Watch;
 
@@ -173,6 +173,17 @@ impl Pool {
         explanation
     }
 
+    /// Why a backend cannot take a request now, of a client that is not bound to it; `None` if it can, or if there is no
+    /// such backend.
+    ///
+    /// # Complexity
+    /// O(tried).
+    pub fn exclusion(&self, id: &BackendId, hint: &PickHint<'_>) -> Option<Exclusion> {
+        let published = self.published.read();
+        let (tier, index) = published.place(id)?;
+        tier.roster.exclusion(index, hint)
+    }
+
     /// The algorithm in force.
     pub fn algorithm(&self) -> Algorithm {
         self.published.read().algorithm
@@ -246,8 +257,8 @@ impl Pool {
         })
     }
 
-    /// Begins or ends draining: no new requests, not by affinity either, while those in flight finish. Returns whether
-    /// there is such a backend.
+    /// Begins or ends draining: the backend finishes what it has and gets no new requests but of clients that are bound
+    /// to it ([`PickHint::affinity`]); to keep those away too, disable it. Returns whether there is such a backend.
     pub fn set_draining(&self, id: &BackendId, draining: bool) -> bool {
         self.change_state(id, |state| state.set_draining(draining))
     }

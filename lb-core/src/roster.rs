@@ -41,6 +41,8 @@ pub(crate) struct Member {
     /// [`TRIAL`] added while its breaker is half-open. Known here, so that a pick need not touch the state of a backend
     /// that it only passes or that has no limit.
     limit: u32,
+    /// How many requests may be in flight while it drains, of clients that are bound to it; none while it does not.
+    draining_limit: u32,
     pub(crate) state: Arc<BackendState>,
 }
 
@@ -49,22 +51,24 @@ const TRIAL: u32 = 1 << 31;
 
 impl Member {
     pub(crate) fn new(backend: &Backend, state: Arc<BackendState>) -> Self {
-        let limit = backend.max_connections.map_or(u32::MAX, NonZeroU32::get);
+        let most = backend.max_connections.map_or(u32::MAX, NonZeroU32::get);
         let limit = if state.is_half_open() {
-            TRIAL | limit.min(TRIAL - 2)
+            TRIAL | most.min(TRIAL - 2)
         } else if state.is_eligible() {
             // Nobody has so many in flight that the difference is felt.
-            if limit == u32::MAX {
-                limit
+            if most == u32::MAX {
+                most
             } else {
-                limit.min(TRIAL - 1)
+                most.min(TRIAL - 1)
             }
         } else {
             0
         };
+        let draining_limit = if state.is_only_draining() { most } else { 0 };
         Self {
             weight: backend.weight.get(),
             limit,
+            draining_limit,
             state,
         }
     }
@@ -219,6 +223,14 @@ impl Roster {
             && (hint.tried.is_empty() || !hint.tried.contains(member.state.id()))
     }
 
+    /// Whether the backend at a position can take this request of a client that is bound to it: usable, or only draining.
+    pub(crate) fn is_usable_by_affinity(&self, index: usize, hint: &PickHint<'_>) -> bool {
+        let member = &self.members[index];
+        self.is_usable(index, hint)
+            || (member.state.in_flight() < member.draining_limit
+                && !hint.tried.contains(member.state.id()))
+    }
+
     /// Why the backend at a position cannot take this request; `None` exactly if it [is usable](Roster::is_usable).
     pub fn exclusion(&self, index: usize, hint: &PickHint<'_>) -> Option<Exclusion> {
         let member = &self.members[index];
@@ -256,6 +268,19 @@ impl Roster {
             in_flight.fetch_add(1, Ordering::Relaxed);
         }
         Some((&member.state, trial))
+    }
+
+    /// Counts a request in at a position whose backend drains, for a client that is bound to it.
+    #[cold]
+    pub(crate) fn acquire_draining(&self, index: usize) -> Option<&Arc<BackendState>> {
+        let member = &self.members[index];
+        if !member.state.acquire(member.draining_limit) {
+            return None;
+        }
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(&member.state)
     }
 
     pub(crate) fn members(&self) -> &[Member] {

@@ -5,7 +5,10 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::bucket::BucketLevel;
+use crate::decision::{Decision, Level};
 use crate::time::{MAX_NANOS, nanos};
+use crate::window::WindowLevel;
 
 /// How much is let pass: the parameters of one limit, whichever algorithm applies it.
 ///
@@ -41,6 +44,44 @@ impl Policy {
             Self::TokenBucket(quota) => quota.window_nanos,
             Self::SlidingWindow(window) => window.nanos,
         })
+    }
+
+    /// Returns the decision for a request that is known to be refused for `wait`, as a [`RefusalMemo`] says it.
+    ///
+    /// Nothing remains, as far as is known.
+    ///
+    /// [`RefusalMemo`]: crate::RefusalMemo
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroU32;
+    /// use std::time::Duration;
+    /// use lb_ratelimit::{Policy, Quota};
+    ///
+    /// let policy = Policy::from(Quota::try_new(NonZeroU32::MIN, Duration::from_secs(60))?);
+    /// let decision = policy.refusal(Duration::from_secs(7));
+    /// assert_eq!((decision.retry_after(), decision.remaining()), (Some(Duration::from_secs(7)), 0));
+    /// # Ok::<(), lb_ratelimit::QuotaError>(())
+    /// ```
+    pub fn refusal(&self, wait: Duration) -> Decision {
+        let level = match self {
+            Self::TokenBucket(quota) => Level::Bucket(BucketLevel {
+                burst: quota.burst(),
+                interval: quota.interval_nanos(),
+                debt: quota.capacity_nanos(),
+            }),
+            Self::SlidingWindow(window) => {
+                let counts = (0, window.limit());
+                Level::Window(WindowLevel::stored(
+                    window.limit(),
+                    window.nanos(),
+                    0,
+                    counts,
+                ))
+            }
+        };
+        // The longest wait would be taken for never.
+        Decision::refused(nanos(wait).min(u64::MAX - 1), level)
     }
 }
 

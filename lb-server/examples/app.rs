@@ -1,17 +1,17 @@
-//! A program that answers some requests itself and forwards the rest.
+//! A program that answers some requests itself, with sessions, and forwards the rest.
+//!
+//! `lb-cli serve` shows this application too, when it has no configuration.
 //!
 //! ```text
 //! cargo run -p lb-server --example app -- http://127.0.0.1:3000 http://127.0.0.1:3001
 //! curl -k https://127.0.0.1:8443/api/users
-//! curl -k -c jar https://127.0.0.1:8443/api/login -d '{"username":"demo","password":"demo"}'
+//! curl -k -c jar -d '{"username":"demo","password":"demo"}' https://127.0.0.1:8443/api/login
 //! curl -k -b jar https://127.0.0.1:8443/api/protected
+//! curl -k -b jar -c jar -X POST https://127.0.0.1:8443/api/logout
 //! ```
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use http::HeaderValue;
-use http::header::{COOKIE, SET_COOKIE};
 use lb_server::{
     Algorithm, BackendConfig, CacheConfig, Error, Exchange, LoadBalancerConfig, RateLimitConfig,
     Request, Response, Server, ServerConfig, SessionConfig, reply,
@@ -30,39 +30,10 @@ struct Login {
     password: String,
 }
 
-/// Who is logged in, by the token in their cookie; the oldest goes first.
-#[derive(Default)]
-struct Logins(Mutex<VecDeque<(String, String)>>);
-
-impl Logins {
-    const MAX: usize = 1000;
-
-    fn open(&self, user: String) -> Result<String, Error> {
-        let token = format!("{:016x}{:016x}", random()?, random()?);
-        let mut logins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if logins.len() == Self::MAX {
-            logins.pop_front();
-        }
-        logins.push_back((token.clone(), user));
-        Ok(token)
-    }
-
-    fn find(&self, token: &str) -> Option<String> {
-        let logins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        logins
-            .iter()
-            .find(|(known, _)| known == token)
-            .map(|(_, user)| user.clone())
-    }
-}
-
-fn random() -> Result<u64, Error> {
-    getrandom::u64().map_err(Error::handler)
-}
-
-async fn app(logins: Arc<Logins>, request: Request, exchange: Exchange) -> Result<Response, Error> {
+/// The application: what it does not know itself goes to a backend.
+pub(crate) async fn app(request: Request, exchange: Exchange) -> Result<Response, Error> {
     match (request.method().as_str(), request.uri().path()) {
-        ("GET", "/api/users") => {
+        ("GET" | "HEAD", "/api/users") => {
             let users = [
                 User { id: 1, name: "Ada" },
                 User {
@@ -72,40 +43,44 @@ async fn app(logins: Arc<Logins>, request: Request, exchange: Exchange) -> Resul
             ];
             Ok(reply::json(200, &users))
         }
+        // Checks the payload, at most 16 KiB of it, then opens a session.
         ("POST", "/api/login") => {
             let login: Login = request.into_body().json(16 * 1024).await?;
-            if (login.username.as_str(), login.password.as_str()) != ("demo", "demo") {
+            if !verify(&login.username, &login.password) {
                 return Ok(reply::json(401, "wrong user name or password"));
             }
-            let token = logins.open(login.username)?;
-            let cookie = format!("__Host-app={token}; Path=/; Secure; HttpOnly; SameSite=Lax");
-            let mut response = reply::json(200, "welcome");
-            let cookie = HeaderValue::try_from(cookie).map_err(Error::handler)?;
-            response.headers_mut().insert(SET_COOKIE, cookie);
-            Ok(response)
+            let session = exchange.session();
+            session.insert("user", &login.username).await?;
+            // A new id: whoever knew the one from before the login has nothing.
+            session.rotate().await?;
+            Ok(reply::json(200, "welcome"))
         }
-        ("GET", "/api/protected") => match token(&request).and_then(|token| logins.find(token)) {
-            Some(user) => Ok(reply::json(200, &format!("hello {user}"))),
-            None => Ok(reply::json(401, "log in first")),
-        },
-        // Everything else goes to a backend; the response streams through.
+        // Needs that session.
+        ("GET" | "HEAD", "/api/protected") => {
+            match exchange.session().get::<String>("user").await? {
+                Some(user) => Ok(reply::json(200, &format!("hello {user}"))),
+                None => Ok(reply::json(401, "log in first")),
+            }
+        }
+        ("POST", "/api/logout") => {
+            exchange.session().destroy().await?;
+            Ok(reply::json(200, "goodbye"))
+        }
+        // The response streams through.
         _ => exchange.forward(request).await,
     }
 }
 
-fn token(request: &Request) -> Option<&str> {
-    let cookie = request.headers().get(COOKIE)?.to_str().ok()?;
-    cookie
-        .split("; ")
-        .find_map(|pair| pair.strip_prefix("__Host-app="))
+fn verify(user: &str, password: &str) -> bool {
+    (user, password) == ("demo", "demo")
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let mut server = Server::new(
         ServerConfig::new("127.0.0.1:8443").tls_self_signed(&["localhost", "127.0.0.1"]),
         LoadBalancerConfig::new(Algorithm::LeastConnections),
-        SessionConfig::off(),
+        SessionConfig::ephemeral().max_age(Duration::from_secs(3600)),
         RateLimitConfig::off(),
         CacheConfig::off(),
     )?;
@@ -113,10 +88,7 @@ async fn main() -> Result<(), Error> {
         let backend = BackendConfig::new(url).map_err(Error::handler)?;
         server.add_backend(backend.max_connections(200))?;
     }
-    let logins = Arc::new(Logins::default());
-    server.set_request_handler(move |request: Request, exchange: Exchange| {
-        app(Arc::clone(&logins), request, exchange)
-    });
+    server.set_request_handler(app);
 
     let running = server.start().await?;
     #[expect(clippy::print_stdout, reason = "it is what the example shows")]

@@ -93,6 +93,14 @@ impl Body {
         matches!(self.kind, Kind::Backend(_))
     }
 
+    /// The backend whose response this is, if any pool has affinity.
+    pub(crate) fn backend(&self) -> Option<&lb_core::BackendId> {
+        match &self.kind {
+            Kind::Backend(body) => body.backend(),
+            _ => None,
+        }
+    }
+
     /// Goes on with the other direction of the exchange that this body comes from, while nobody
     /// takes this one.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {

@@ -12,10 +12,12 @@ mod defaults;
 mod error;
 mod hash_key;
 mod layers;
+mod limit_key;
 mod model;
 mod print;
 mod program;
 mod read;
+mod redis_url;
 mod setters;
 mod starter;
 mod status_range;
@@ -30,8 +32,10 @@ use std::path::Path;
 
 pub use error::{ConfigError, ConfigProblem, ValueError};
 pub use layers::{ConfigLayers, LoadedConfig};
+pub use lb_session::AffinityMode;
+pub use lb_session::cookie::SameSite;
 pub use model::*;
-pub use program::{CacheConfig, RateLimitConfig, ServerConfig, SessionConfig};
+pub use program::{CacheConfig, ServerConfig};
 
 use error::Finding;
 use substitute::Lookup;

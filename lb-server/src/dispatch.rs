@@ -15,6 +15,7 @@ use futures_util::task::noop_waker_ref;
 use http::{Request, Response};
 use lb_core::{BackendId, BackendStatus, Exclusion, Pick, PickHint};
 
+use crate::affinity::{self, Bond};
 use crate::body::Body;
 use crate::clock;
 use crate::entropy::Entropy;
@@ -45,6 +46,7 @@ struct Errand<'a> {
     pool: &'a PoolEntry,
     /// What strategies that hash go by.
     key: Option<u64>,
+    bond: Option<Box<Bond>>,
     outgoing: Outgoing,
     /// When the pool got it: its place in the queue.
     arrived: Instant,
@@ -71,7 +73,8 @@ impl Dispatch {
         pool: &'a PoolEntry,
         request: Request<Body>,
     ) -> impl Future<Output = Result<Response<Body>, Reject>> + Send + 'a {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let bond = affinity::begin(exchange, pool, &mut parts.headers);
         let key = outgoing::hash_key(pool, exchange, &parts.headers, &parts.uri);
         let now = clock::now();
         let errand = outgoing::outgoing(exchange, parts).map(|outgoing| Errand {
@@ -79,6 +82,7 @@ impl Dispatch {
             exchange,
             pool,
             key,
+            bond,
             deadline: Deadline::of(pool.timeouts().request, &outgoing.headers, now),
             outgoing,
             arrived: now,
@@ -88,7 +92,13 @@ impl Dispatch {
             replay: (!body.is_end_stream()).then(|| Replay::new(body)),
         });
         match errand {
-            Ok(mut errand) => Either::Left(async move { errand.run().await }),
+            Ok(mut errand) => Either::Left(async move {
+                let response = errand.run().await?;
+                if let Some(bond) = &errand.bond {
+                    bond.settle(exchange, pool, &response);
+                }
+                Ok(response)
+            }),
             Err(reject) => Either::Right(ready(Err(reject))),
         }
     }
@@ -184,7 +194,7 @@ impl Errand<'_> {
             match grant {
                 // A connection that went stale says nothing about its backend.
                 Grant::AtOnce => {
-                    if !self.has_untried(now) {
+                    if self.is_exclusive() || !self.has_untried(now) {
                         self.tried.clear();
                     }
                 }
@@ -247,6 +257,7 @@ impl Errand<'_> {
         loop {
             let hint = PickHint::new(self.dispatch.entropy.draw())
                 .key(self.key)
+                .affinity(self.bond.as_ref().and_then(|bond| bond.backend()))
                 .tried(tried);
             let picked = match self.pool.balancer.pick(&hint, now) {
                 Pick::Picked(picked) => picked,
@@ -260,11 +271,17 @@ impl Errand<'_> {
                 }
                 Pick::NoneEligible => return Err(self.nobody(now)),
             };
-            match self.pool.target(picked.id()) {
-                Some(target) => return Ok(Some(InFlight::new(picked, target))),
+            let Some(target) = self.pool.target(picked.id()) else {
                 // Removed between the pick and here.
-                None => tried.push(picked.id().clone()),
+                tried.push(picked.id().clone());
+                continue;
+            };
+            // Whoever waits for the place hears of it even if it is not taken.
+            let picked = InFlight::new(picked, target);
+            if let Some(bond) = &self.bond {
+                bond.admit(self.pool, &picked.target().id, tried)?;
             }
+            return Ok(Some(picked));
         }
     }
 
@@ -323,6 +340,7 @@ impl Errand<'_> {
     ) -> Option<Grant> {
         let status = response.status();
         if !self.progress.is_unwanted(status, &self.outgoing)
+            || self.is_exclusive()
             || self.replay.as_ref().is_some_and(|replay| !replay.is_kept())
         {
             return None;
@@ -373,6 +391,12 @@ impl Errand<'_> {
         } else {
             Reject::NoHealthyBackend(after)
         }
+    }
+
+    /// Whether no backend but that of its client may answer it.
+    fn is_exclusive(&self) -> bool {
+        let bond = self.bond.as_ref();
+        bond.is_some_and(|bond| bond.is_exclusive(self.pool))
     }
 
     fn has_untried(&self, now: Instant) -> bool {

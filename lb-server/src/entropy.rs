@@ -1,4 +1,5 @@
-//! The one source of randomness: seeded once, from the system or by a test.
+//! The sources of randomness: one seeded once, from the system or by a test, and the system itself
+//! for what nobody may guess.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,13 @@ pub(crate) struct Entropy {
 /// The increment of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
 /// generators", 2014).
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// 128 secret bits from the operating system.
+pub(crate) fn secret() -> Result<u128, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(u128::from_le_bytes(bytes))
+}
 
 impl Entropy {
     pub(crate) fn from_seed(seed: u64) -> Self {
@@ -33,4 +41,11 @@ impl Entropy {
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^ (bits >> 31)
     }
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn secret_bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
 }

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Body,
     /// The request handler failed.
     Handler,
+    /// A session cannot be read, changed or stored as asked for.
+    Session,
     /// The deadline passed before every exchange had finished.
     ShutdownTimeout,
 }

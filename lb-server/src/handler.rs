@@ -4,19 +4,21 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::body::Body;
 use crate::config::{ForwardedFields, HeaderChanges};
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::{Arrival, Pipeline};
+use crate::redis::Store;
 use crate::routes::{Route, Target};
 use crate::running::Handle;
+use crate::sessions::{Session, Visit};
 use crate::snapshot::{PoolEntry, Snapshot};
 
 /// A request as a handler gets it: absolute URI, no connection-specific field, nothing a stranger
@@ -85,6 +87,10 @@ struct Inner {
     route: Option<usize>,
     origin: Origin,
     interim: Mutex<VecDeque<http::Response<()>>>,
+    /// Affinity cookies to set, by name.
+    bindings: Mutex<Vec<(String, String)>>,
+    /// What a handler can find its client's session by.
+    visit: OnceLock<Box<Visit>>,
     /// Bytes taken of the process's budget.
     held_bytes: AtomicU64,
 }
@@ -143,6 +149,8 @@ impl Exchange {
                 origin,
                 interim: Mutex::default(),
                 held_bytes: AtomicU64::new(0),
+                bindings: Mutex::default(),
+                visit: OnceLock::new(),
             }),
         }
     }
@@ -160,6 +168,11 @@ impl Exchange {
     /// The running server.
     pub fn handle(&self) -> Handle {
         self.inner.pipeline.handle()
+    }
+
+    /// The session of the client. Nothing is looked up before it is used.
+    pub fn session(&self) -> Session {
+        Session::of(self.clone())
     }
 
     /// Forwards a request to the pool `default` and returns with the response head; the body
@@ -220,6 +233,35 @@ impl Exchange {
 
     pub(crate) fn redirects_to_https(&self) -> bool {
         self.inner.origin.arrival.redirect_to_https
+    }
+
+    /// Keeps what the client's session can be found by, for a handler.
+    pub(crate) fn begin_visit(&self, headers: &HeaderMap) {
+        if let Some(sessions) = &self.inner.snapshot.sessions {
+            self.inner
+                .visit
+                .get_or_init(|| Box::new(sessions.visit(headers)));
+        }
+    }
+
+    /// Keeps a field that sets an affinity cookie until the reply; of each cookie the last one counts.
+    pub(crate) fn set_binding(&self, cookie: String, field: String) {
+        let mut bindings = self.inner.bindings.lock();
+        bindings.retain(|(name, _)| *name != cookie);
+        bindings.push((cookie, field));
+    }
+
+    pub(crate) fn take_bindings(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut *self.inner.bindings.lock())
+    }
+
+    /// The worker's way to the store that instances share.
+    pub(crate) fn store(&self) -> Option<&dyn Store> {
+        self.inner.pipeline.store()
+    }
+
+    pub(crate) fn visit(&self) -> Option<&Visit> {
+        self.inner.visit.get().map(Box::as_ref)
     }
 
     pub(crate) fn request_id_value(&self) -> &HeaderValue {

@@ -182,6 +182,17 @@ pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
     strip_claims(trailers);
 }
 
+/// The value of a cookie by its name, in whichever crumb or line it is.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name))
+        .map(|(_, value)| value)
+}
+
 /// Joins the crumbs of a cookie (RFC 9113 §8.2.3): HTTP/1.1 knows one line only.
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+mod affinity;
 mod body;
 mod clock;
 mod config;
 mod connection;
+mod cookies;
 mod dispatch;
 mod drain;
 mod entropy;
@@ -13,6 +15,7 @@ mod exchange;
 mod handler;
 mod headers;
 mod incoming;
+mod limits;
 mod listener;
 mod memory;
 mod metrics;
@@ -20,12 +23,15 @@ mod pipeline;
 mod probe;
 mod pump;
 mod queue;
+mod redis;
 mod reject;
 mod replay;
 pub mod reply;
 mod routes;
 mod running;
+mod secrets;
 mod server;
+mod sessions;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -41,6 +47,7 @@ pub use config::*;
 pub use error::{Error, ErrorKind};
 pub use handler::{Exchange, Handler, Request, Response};
 pub use lb_core::Algorithm;
-pub use metrics::{BackendMetrics, Metrics};
+pub use metrics::{BackendMetrics, Metrics, RateLimitMetrics, StoreMetrics};
 pub use running::{Handle, LocalAddress, Running};
 pub use server::Server;
+pub use sessions::{Session, SessionInfo, SessionPage, SessionStats, Sessions};

@@ -98,6 +98,8 @@ impl ServerCounters {
             reasons: self.reasons.lock().clone(),
             held_bytes: 0,
             backends,
+            rate_limits: BTreeMap::new(),
+            redis: None,
         }
     }
 }
@@ -122,6 +124,39 @@ pub struct Metrics {
     pub held_bytes: u64,
     /// Each backend by its identity, `pool/url` or `pool/name`.
     pub backends: BTreeMap<String, BackendMetrics>,
+    /// Each rate limit by its name.
+    pub rate_limits: BTreeMap<String, RateLimitMetrics>,
+    /// The store of `[redis]`, where there is one.
+    pub redis: Option<StoreMetrics>,
+}
+
+/// What a server decided under one rate limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateLimitMetrics {
+    /// Requests let pass and counted.
+    pub admitted: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// Of those, how many were known to be refused and cost no round trip to the store.
+    pub remembered: u64,
+    /// Requests let pass though beyond the limit, because it only observes.
+    pub observed: u64,
+    /// Requests for which the store gave no answer, and `on_store_error` decided.
+    pub store_errors: u64,
+}
+
+/// What a server asked of the store it shares with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreMetrics {
+    /// Whether every worker that has tried has a connection.
+    pub is_up: bool,
+    /// Commands that were answered.
+    pub answered: u64,
+    /// Commands that were not: `down` (not asked), `timeout`, `unusable` (the connection was given up),
+    /// `refused`.
+    pub errors: BTreeMap<&'static str, u64>,
 }
 
 /// What a server counted of one backend.

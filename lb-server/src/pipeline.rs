@@ -10,14 +10,17 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::body::Body;
 use crate::clock;
+use crate::cookies;
 use crate::dispatch::Dispatch;
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
 use crate::headers::{self, Survey, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
+use crate::limits::{Subject, Told};
 use crate::memory::{self, Memory};
 use crate::metrics::ServerCounters;
+use crate::redis::Store;
 use crate::reject::{Reject, RejectAbout, wants_html};
 use crate::routes::{self, Target};
 use crate::running::Handle;
@@ -28,6 +31,7 @@ pub(crate) struct Pipeline {
     dispatch: Dispatch,
     handler: Option<Arc<dyn ErasedHandler>>,
     entropy: Arc<Entropy>,
+    store: Option<Arc<dyn Store>>,
     /// For requests that came by HTTP/2, and by HTTP/1.1.
     via: [HeaderValue; 2],
     via_mark: Box<str>,
@@ -40,6 +44,8 @@ pub(crate) struct PipelineParts {
     pub(crate) entropy: Arc<Entropy>,
     /// Tells this instance from others of the same name, so that a loop is seen.
     pub(crate) instance: u64,
+    /// The worker's way to the store that instances share.
+    pub(crate) store: Option<Arc<dyn Store>>,
 }
 
 /// What the connection knows of a request's way to us.
@@ -60,6 +66,7 @@ impl Pipeline {
             handler,
             entropy,
             instance,
+            store,
         } = parts;
         let via_mark = format!("({instance:016x})");
         let pseudonym = handle.snapshot().process.pseudonym.clone();
@@ -72,6 +79,7 @@ impl Pipeline {
             dispatch,
             handler,
             entropy,
+            store,
             via,
             via_mark: via_mark.into(),
         }
@@ -92,6 +100,10 @@ impl Pipeline {
     /// Random bits that need not be secret.
     pub(crate) fn draw(&self) -> u64 {
         self.entropy.draw()
+    }
+
+    pub(crate) fn store(&self) -> Option<&dyn Store> {
+        self.store.as_deref()
     }
 
     pub(crate) fn via(&self, received: Version) -> &HeaderValue {
@@ -174,15 +186,18 @@ impl Pipeline {
         let method = checked
             .as_ref()
             .map_or(Method::GET, |incoming| incoming.method.clone());
+        let mut told = Told::default();
         let result = match checked {
             Ok(incoming) => {
                 // One exchange's bug is not the end of its siblings on the connection.
                 match self.hold_upload(exchange, &incoming, &body) {
-                    Ok(()) => AssertUnwindSafe(self.handle_request(exchange, incoming, body))
-                        .catch_unwind()
-                        .await
-                        .unwrap_or(Err(Reject::HandlerFailed))
-                        .and_then(|response| hold_download(exchange, response)),
+                    Ok(()) => {
+                        AssertUnwindSafe(self.handle_request(exchange, incoming, body, &mut told))
+                            .catch_unwind()
+                            .await
+                            .unwrap_or(Err(Reject::HandlerFailed))
+                            .and_then(|response| hold_download(exchange, response))
+                    }
                     Err(reject) => Err(reject),
                 }
             }
@@ -198,9 +213,11 @@ impl Pipeline {
                 expose_details: process.expose_details,
             })
         });
+        told.write(response.headers_mut());
         if let Some(route) = exchange.route() {
             headers::apply_changes(response.headers_mut(), &route.response_headers);
         }
+        cookies::finish(exchange, &mut response);
         finish_head(exchange, &method, &mut response);
         response
     }
@@ -231,6 +248,7 @@ impl Pipeline {
         exchange: &Exchange,
         incoming: Box<Incoming>,
         body: Body,
+        told: &mut Told,
     ) -> Result<Response, Reject> {
         if exchange.redirects_to_https() {
             return Ok(redirect(
@@ -243,6 +261,17 @@ impl Pipeline {
             ));
         }
         let route = exchange.route().ok_or(Reject::NoRoute)?;
+        if let Some(limits) = &route.limits {
+            let subject = Subject {
+                client: incoming.client,
+                headers: &incoming.headers,
+                route: &route.name,
+            };
+            let store = self.store.as_deref();
+            let admitted;
+            (*told, admitted) = limits.admit(&subject, store, clock::now()).await;
+            admitted?;
+        }
         match &route.target {
             Target::Pool(pool) => {
                 self.dispatch
@@ -270,20 +299,24 @@ impl Pipeline {
                     .handler
                     .as_ref()
                     .ok_or(Reject::Internal("there is no request handler"))?;
-                handler
+                exchange.begin_visit(&incoming.headers);
+                let mut result = handler
                     .call(request(incoming, body), exchange.clone())
-                    .await
-                    .map_err(|error| {
-                        // What the client's request or a backend is to blame for has its own
-                        // answer; everything else is the program's to know.
-                        if !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Body) {
-                            tracing::error!(
-                                error = &error as &dyn std::error::Error,
-                                "the request handler failed"
-                            );
-                        }
-                        error.into_reject()
-                    })
+                    .await;
+                if let Some(visit) = exchange.visit() {
+                    result = visit.end(result, self.store()).await;
+                }
+                result.map_err(|error| {
+                    // What the client's request or a backend is to blame for has its own
+                    // answer; everything else is the program's to know.
+                    if !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Body) {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the request handler failed"
+                        );
+                    }
+                    error.into_reject()
+                })
             }
         }
     }

@@ -24,6 +24,13 @@ pub(crate) enum Reject {
     /// The request's body did not come.
     RequestTimeout,
     NoRoute,
+    /// Beyond a rate limit: which, if the client may know, and in how many seconds it may come again.
+    RateLimited {
+        policy: Option<Box<str>>,
+        retry_after: Option<u64>,
+    },
+    /// The store that decides about it gives no answer, and without one nothing passes.
+    StoreUnavailable,
     /// Our own mark is in `Via` already.
     Loop,
     /// Nobody to pick; after this time there may be.
@@ -59,6 +66,7 @@ impl Reject {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Loop
             | Self::ConnectRefused
             | Self::TlsFailed(_)
@@ -68,6 +76,7 @@ impl Reject {
             | Self::CircuitOpen(_)
             | Self::QueueFull
             | Self::QueueTimeout
+            | Self::StoreUnavailable
             | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::HandlerFailed | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -83,6 +92,8 @@ impl Reject {
             Self::HeadTooLarge | Self::BodyTooLarge => "request_too_large",
             Self::RequestTimeout => "request_timeout",
             Self::NoRoute => "no_route",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::StoreUnavailable => "store_unavailable",
             Self::Loop => "loop_detected",
             Self::NoHealthyBackend(_) => "no_healthy_backend",
             Self::CircuitOpen(_) => "circuit_open",
@@ -112,6 +123,7 @@ impl Reject {
             | Self::RequestTimeout
             | Self::ClientClosed => "http_request_error",
             Self::NoRoute => "destination_not_found",
+            Self::RateLimited { .. } => "http_request_denied",
             Self::Loop => "proxy_loop_detected",
             Self::NoHealthyBackend(_) | Self::CircuitOpen(_) => "destination_unavailable",
             Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
@@ -122,7 +134,9 @@ impl Reject {
             Self::BackendReset => "connection_terminated",
             Self::ResponseTimeout => "http_response_timeout",
             Self::BadResponse(_) => "http_protocol_error",
-            Self::HandlerFailed | Self::Internal(_) => "proxy_internal_error",
+            Self::HandlerFailed | Self::Internal(_) | Self::StoreUnavailable => {
+                "proxy_internal_error"
+            }
         }
     }
 
@@ -138,12 +152,15 @@ impl Reject {
     /// In how many seconds the client may try again.
     fn retry_after(&self) -> Option<u64> {
         match self {
+            Self::RateLimited { retry_after, .. } => *retry_after,
             Self::NoHealthyBackend(after) | Self::CircuitOpen(after) => {
                 // Rounded up: a client that comes early comes in vain.
                 let after = after.map_or(1, |after| after.as_millis().div_ceil(1000));
                 Some(u64::try_from(after).unwrap_or(u64::MAX).max(1))
             }
-            Self::QueueFull | Self::QueueTimeout | Self::Overloaded => Some(1),
+            Self::QueueFull | Self::QueueTimeout | Self::Overloaded | Self::StoreUnavailable => {
+                Some(1)
+            }
             _ => None,
         }
     }
@@ -200,6 +217,15 @@ impl Reject {
         if let Self::BadRequest(detail) = self {
             problem["detail"] = serde_json::Value::from(*detail);
         }
+        if let Self::RateLimited {
+            policy: Some(policy),
+            ..
+        } = self
+        {
+            // As draft-ietf-httpapi-ratelimit-headers-10, section 6, names it.
+            problem["type"] = QUOTA_EXCEEDED.into();
+            problem["violated-policies"] = serde_json::json!([policy]);
+        }
         problem.to_string()
     }
 
@@ -213,6 +239,8 @@ impl Reject {
         )
     }
 }
+
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 
 /// What an answer of ours says about its circumstances.
 #[derive(Debug)]

@@ -7,13 +7,17 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 
 use crate::config::{HeaderChanges, RouteConfig, RouteMatch};
+use crate::limits::RouteLimits;
 
 use crate::snapshot::PoolEntry;
 
 /// A route in force.
 #[derive(Debug)]
 pub(crate) struct Route {
+    /// As in logs and metrics.
+    pub(crate) name: String,
     matches: RouteMatch,
+    pub(crate) limits: Option<RouteLimits>,
     pub(crate) target: Target,
     pub(crate) request_headers: HeaderChanges,
     pub(crate) response_headers: HeaderChanges,
@@ -38,9 +42,11 @@ pub(crate) enum Target {
 }
 
 impl Route {
-    /// Builds a route whose target was resolved.
-    pub(crate) fn new(config: &RouteConfig, target: Target) -> Self {
+    /// Builds a route whose target and limits were resolved.
+    pub(crate) fn new(config: &RouteConfig, target: Target, limits: Option<RouteLimits>) -> Self {
         Self {
+            name: config.name.clone(),
+            limits,
             matches: config.matches.clone(),
             target,
             request_headers: config.request_headers.clone(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,6 +15,8 @@ use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ServerCounters};
+use crate::redis::{Report, Store};
+use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
 use crate::upstream::connections::Upstreams;
 
@@ -130,6 +132,10 @@ struct HandleInner {
     counters: ServerCounters,
     memory: Memory,
     upstreams: Mutex<Vec<Arc<Upstreams>>>,
+    /// What is said of the store, where there is one.
+    store: OnceLock<Arc<Report>>,
+    /// One of the workers' ways to the store, for what is asked from outside of them.
+    link: OnceLock<Arc<dyn Store>>,
     requested: CancellationToken,
     drain: Drain,
 }
@@ -143,6 +149,8 @@ impl Handle {
                 counters: ServerCounters::default(),
                 memory,
                 upstreams: Mutex::default(),
+                store: OnceLock::new(),
+                link: OnceLock::new(),
                 requested: CancellationToken::new(),
                 drain: Drain::default(),
             }),
@@ -170,6 +178,16 @@ impl Handle {
         self.inner.upstreams.lock().push(upstreams);
     }
 
+    /// Makes a way to the store known; the first one is kept.
+    pub(crate) fn set_link(&self, link: Arc<dyn Store>) {
+        self.inner.link.get_or_init(|| link);
+    }
+
+    /// Makes known what the links to the store report, once.
+    pub(crate) fn set_store(&self, report: Arc<Report>) {
+        self.inner.store.get_or_init(|| report);
+    }
+
     /// Asks for the shutdown that [`Running::wait`] carries out.
     pub fn shutdown(&self) {
         self.inner.requested.cancel();
@@ -188,9 +206,18 @@ impl Handle {
 
     /// Reads what was counted since the start.
     pub fn metrics(&self) -> Metrics {
-        let mut metrics = self.inner.counters.read(self.snapshot().backend_metrics());
+        let snapshot = self.snapshot();
+        let mut metrics = self.inner.counters.read(snapshot.backend_metrics());
+        metrics.rate_limits = snapshot.limits.metrics();
+        metrics.redis = self.inner.store.get().map(|report| report.read());
         metrics.held_bytes = self.inner.memory.held();
         metrics
+    }
+
+    /// The sessions; `None` where there are none.
+    pub fn sessions(&self) -> Option<Sessions> {
+        let sessions = self.snapshot().sessions.clone()?;
+        Some(Sessions::of(sessions, self.inner.link.get().cloned()))
     }
 
     /// Adds a backend to the pool `default` and returns its identity.
@@ -209,8 +236,8 @@ impl Handle {
         pool.add(&backend).map(|id| id.to_string())
     }
 
-    /// Begins or ends the drain of a backend: no new requests, while those that run finish. Returns
-    /// whether there is such a backend.
+    /// Begins or ends the drain of a backend: no new requests but of clients that affinity binds to it,
+    /// while those that run finish. Returns whether there is such a backend.
     pub fn drain_backend(&self, id: &str, draining: bool) -> bool {
         let id = lb_core::BackendId::new(id);
         let mut pools = self.snapshot().pools.clone().into_values();

@@ -21,10 +21,14 @@ use crate::error::{Error, ErrorKind};
 use crate::handler::{ErasedHandler, Handler};
 use crate::listener::{self, Accepted, Bound, Listener};
 use crate::pipeline::{Pipeline, PipelineParts};
+use crate::redis::{Link, Redis, Store};
 use crate::running::{Handle, LocalAddress, Running};
 use crate::snapshot::Snapshot;
 use crate::upstream::connect::{Connector, SocketConnector};
 use crate::upstream::connections::Upstreams;
+
+/// The name of what [`Server::new`] is given.
+const DEFAULT: &str = "default";
 
 /// A load balancer that is not running yet.
 pub struct Server {
@@ -52,11 +56,16 @@ impl Server {
     pub fn new(
         server: ServerConfig,
         pool: LoadBalancerConfig,
-        _sessions: SessionConfig,
-        _rate_limits: RateLimitConfig,
+        sessions: SessionConfig,
+        rate_limits: RateLimitConfig,
         _cache: CacheConfig,
     ) -> Result<Self, Error> {
-        let config = Config::single(server, pool).map_err(Error::config)?;
+        let mut config = Config::single(server, pool).map_err(Error::config)?;
+        config.sessions = Some(sessions).filter(SessionConfig::is_on);
+        if rate_limits != RateLimitConfig::off() {
+            config = config.rate_limit(DEFAULT, rate_limits);
+            config.routes[0].rate_limits.push(DEFAULT.to_owned());
+        }
         Self::from_config(config)
     }
 
@@ -103,7 +112,7 @@ impl Server {
         reason = "what a start waits for may grow; callers write `.await` from the first version on"
     )]
     pub async fn start(self) -> Result<Running, Error> {
-        let snapshot = Snapshot::build(&self.config, self.handler.is_some())?;
+        let snapshot = Snapshot::build(&self.config, self.handler.is_some(), None)?;
         let process = self.config.server.clone();
         let mut bound = Vec::new();
         let mut addresses = Vec::new();
@@ -138,12 +147,17 @@ impl Server {
         let entropy = Entropy::from_system().map_err(|error| {
             Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
         })?;
+        let redis = self.config.redis.as_ref().map(Redis::new).transpose()?;
         let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
+        if let Some(redis) = &redis {
+            handle.set_store(redis.report());
+        }
         let workers = Workers {
             handle: handle.clone(),
             handler: self.handler,
             admissions,
             connector: Arc::new(SocketConnector),
+            redis,
             instance: entropy.draw(),
             entropy: Arc::new(entropy),
             tracker: TaskTracker::new(),
@@ -183,6 +197,7 @@ struct Workers {
     handler: Option<Arc<dyn ErasedHandler>>,
     admissions: Arc<Admissions>,
     connector: Arc<dyn Connector>,
+    redis: Option<Redis>,
     instance: u64,
     entropy: Arc<Entropy>,
     tracker: TaskTracker,
@@ -212,7 +227,8 @@ impl Workers {
                     Error::new(ErrorKind::Start, "a worker's runtime cannot be made")
                         .with_source(error)
                 })?;
-            let pipeline = self.pipeline();
+            let link = self.redis.as_ref().map(Redis::link);
+            let pipeline = self.pipeline(link.clone());
             let drain = self.handle.drain().clone();
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
@@ -233,6 +249,9 @@ impl Workers {
                     runtime.block_on(async move {
                         if let Some(watch) = watch {
                             tokio::spawn(watch);
+                        }
+                        if let Some(link) = link {
+                            tokio::spawn(link.keep());
                         }
                         if let Some((bound, desks)) = acceptors {
                             for (socket, listener) in bound {
@@ -258,16 +277,21 @@ impl Workers {
         Ok(())
     }
 
-    fn pipeline(&self) -> Arc<Pipeline> {
+    fn pipeline(&self, link: Option<Link>) -> Arc<Pipeline> {
         let upstreams = Arc::new(Upstreams::new(Arc::clone(&self.connector)));
         self.handle.add_upstreams(Arc::clone(&upstreams));
         let dispatch = Dispatch::new(upstreams, Arc::clone(&self.entropy));
+        let store = link.map(|link| Arc::new(link) as Arc<dyn Store>);
+        if let Some(store) = &store {
+            self.handle.set_link(Arc::clone(store));
+        }
         Arc::new(Pipeline::new(
             PipelineParts {
                 handle: self.handle.clone(),
                 handler: self.handler.clone(),
                 entropy: Arc::clone(&self.entropy),
                 instance: self.instance,
+                store,
             },
             dispatch,
         ))

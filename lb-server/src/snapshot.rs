@@ -11,6 +11,7 @@ use lb_core::{Backend, BackendId, Pool, PoolParameters, QueuePolicy, RetryBudget
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
 
+use crate::affinity::{self, Affinity};
 use crate::clock;
 use crate::config::{
     BackendAddress, BackendConfig, BackendScheme, BackendUrl, Config, HashConfig,
@@ -19,9 +20,12 @@ use crate::config::{
 };
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
+use crate::limits::Limits;
 use crate::metrics::{BackendCounters, BackendMetrics};
 use crate::queue::Queue;
 use crate::routes::{Route, Target};
+use crate::secrets::SpareSecret;
+use crate::sessions::SessionService;
 use crate::tls;
 
 use policy::policy;
@@ -32,6 +36,12 @@ pub(crate) struct Snapshot {
     pub(crate) process: ProcessConfig,
     pub(crate) routes: Vec<Route>,
     pub(crate) pools: BTreeMap<String, Arc<PoolEntry>>,
+    pub(crate) limits: Limits,
+    pub(crate) sessions: Option<Arc<SessionService>>,
+    /// Whether any pool has it.
+    pub(crate) has_affinity: bool,
+    /// What signs where nothing else is written; kept across reloads, as sessions are.
+    spare_secret: SpareSecret,
 }
 
 /// A pool in force with where its backends are.
@@ -43,6 +53,7 @@ pub(crate) struct PoolEntry {
     pub(crate) retries: Retries,
     pub(crate) queue: Arc<Queue>,
     pub(crate) queue_policy: QueuePolicy,
+    pub(crate) affinity: Option<Box<Affinity>>,
     config: LoadBalancerConfig,
     targets: RwLock<HashMap<BackendId, Arc<BackendTarget>, RandomState>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
@@ -70,21 +81,48 @@ pub(crate) struct BackendTls {
 
 impl Snapshot {
     /// Builds what a configuration says; `has_handler` tells whether a program answers the routes
-    /// that lead to it.
-    pub(crate) fn build(config: &Config, has_handler: bool) -> Result<Self, Error> {
+    /// that lead to it. What was in force before leaves its sessions and secrets, and what was counted
+    /// under limits of the same name.
+    pub(crate) fn build(
+        config: &Config,
+        has_handler: bool,
+        previous: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let limits = Limits::build(config, previous.map(|previous| &previous.limits))?;
+        let spare_secret = previous.map_or_else(SpareSecret::default, |it| it.spare_secret.clone());
+        let sessions_before = previous.and_then(|it| it.sessions.as_deref());
+        let sessions = config
+            .active_sessions()
+            .map(|sessions| {
+                SessionService::build(
+                    sessions,
+                    config.redis.as_ref(),
+                    &spare_secret,
+                    sessions_before,
+                )
+                .map(Arc::new)
+            })
+            .transpose()?;
         let mut pools = BTreeMap::new();
         for (name, pool) in &config.pools {
-            pools.insert(name.clone(), Arc::new(PoolEntry::build(name, pool)?));
+            let affinity = Affinity::build(config, name, &spare_secret)?;
+            let pool = PoolEntry::build(name, pool, affinity)?;
+            pools.insert(name.clone(), Arc::new(pool));
         }
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             let target = resolve(route, &pools, has_handler)?;
-            routes.push(Route::new(route, target));
+            let limits = limits.of_route(&route.rate_limits);
+            routes.push(Route::new(route, target, limits));
         }
         Ok(Self {
             process: config.server.clone(),
             routes,
             pools,
+            limits,
+            sessions,
+            has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
+            spare_secret,
         })
     }
 
@@ -146,7 +184,11 @@ fn resolve(
 }
 
 impl PoolEntry {
-    fn build(name: &str, config: &LoadBalancerConfig) -> Result<Self, Error> {
+    fn build(
+        name: &str,
+        config: &LoadBalancerConfig,
+        affinity: Option<Box<Affinity>>,
+    ) -> Result<Self, Error> {
         let parameters =
             PoolParameters::new(config.algorithm).balance_factor(config.hash.balance_factor);
         let now = clock::now();
@@ -166,6 +208,7 @@ impl PoolEntry {
             queue_policy: QueuePolicy::default()
                 .size(config.queue as usize)
                 .timeout(config.timeouts.queue),
+            affinity,
             config: config.clone(),
             targets: RwLock::new(HashMap::default()),
             tls: Mutex::new(None),
@@ -174,8 +217,9 @@ impl PoolEntry {
             entry.queue.set_limited();
         }
         for backend in &config.backends {
-            entry.add(backend)?;
+            entry.insert(backend)?;
         }
+        entry.seal();
         Ok(entry)
     }
 
@@ -195,6 +239,19 @@ impl PoolEntry {
 
     /// Adds a backend while picks go on.
     pub(crate) fn add(&self, config: &BackendConfig) -> Result<BackendId, Error> {
+        let id = self.insert(config)?;
+        self.seal();
+        Ok(id)
+    }
+
+    /// Makes affinity know the backends there are.
+    fn seal(&self) {
+        if let Some(affinity) = &self.affinity {
+            affinity.seal(|| affinity::identities(self));
+        }
+    }
+
+    fn insert(&self, config: &BackendConfig) -> Result<BackendId, Error> {
         let label = config
             .name
             .clone()
@@ -237,6 +294,7 @@ impl PoolEntry {
         self.targets.write().remove(id);
         // Whoever waited for it alone waits in vain.
         self.queue.wake_all(clock::now());
+        self.seal();
         removed
     }
 

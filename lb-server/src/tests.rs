@@ -1,6 +1,7 @@
 //! The whole data path in memory under virtual time: pipes instead of sockets, scripted backends.
 
 mod abuse;
+mod affinity;
 mod attempts;
 mod backend;
 mod client;
@@ -9,10 +10,12 @@ mod failures;
 mod flow_control;
 mod forwarding;
 mod health;
+mod limits;
 mod malformed;
 mod memory;
 mod queue;
 mod retry;
+mod sessions;
 mod targets;
 mod timeouts;
 mod wear;
@@ -41,6 +44,7 @@ use crate::handler::{ErasedHandler, Handler};
 use crate::listener::{Accepted, Listener, Socket};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::probe;
+use crate::redis::Store;
 use crate::running::Handle;
 use crate::server;
 use crate::snapshot::Snapshot;
@@ -66,6 +70,10 @@ struct Proxy {
     network: Arc<Network>,
     handle: Handle,
     drain: Drain,
+    /// What it was made of, but for what comes after the pool.
+    toml: String,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    has_handler: bool,
 }
 
 impl Proxy {
@@ -75,39 +83,72 @@ impl Proxy {
     }
 
     /// As [`Proxy::to`], with more TOML after it.
-    /// Nothing is probed unless it says so: a probe is a connection that no test expects.
     fn with(backends: &[&str], more: &str) -> Self {
-        let probes = if more.contains("health_check") {
-            ""
-        } else {
-            "health_check = \"off\"\n"
-        };
-        Self::new(&format!(
+        let toml = format!(
             "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
-             [pools.default]\nbackends = {backends:?}\n{probes}{more}"
-        ))
+             [pools.default]\nbackends = {backends:?}\n{}",
+            probes(more)
+        );
+        let proxy = Self::new(&format!("{toml}{more}"));
+        Self { toml, ..proxy }
     }
 
     fn new(toml: &str) -> Self {
-        let config = Config::from_toml(toml, "test").expect("the configuration is valid");
-        Self::start(&config, None)
+        Self::start(&config(toml, false), None)
     }
 
     fn handled_by(backends: &[&str], handler: impl Handler) -> Self {
+        Self::handled_with(backends, "", handler)
+    }
+
+    /// As [`Proxy::handled_by`], with more TOML after the pool.
+    fn handled_with(backends: &[&str], more: &str, handler: impl Handler) -> Self {
         let toml = format!(
             "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
-             [pools.default]\nbackends = {backends:?}\nhealth_check = \"off\"\n"
+             [pools.default]\nbackends = {backends:?}\n{}",
+            probes(more)
         );
-        let mut config = Config::from_toml(&toml, "test").expect("the configuration is valid");
-        config.routes[0].target = TargetConfig::Handler;
-        Self::start(&config, Some(Arc::new(handler)))
+        let config = config(&format!("{toml}{more}"), true);
+        let proxy = Self::start(&config, Some(Arc::new(handler)));
+        Self { toml, ..proxy }
+    }
+
+    /// Puts another configuration in force, as a reload does: what it was made of with this after it.
+    fn reload(&self, more: &str) {
+        let config = config(&format!("{}{more}", self.toml), self.has_handler);
+        let before = self.handle.snapshot();
+        let snapshot = Snapshot::build(&config, self.has_handler, Some(&before)).unwrap();
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// As [`Proxy::with`], and `[redis]` is this store.
+    fn sharing(store: &Arc<dyn Store>, backends: &[&str], more: &str) -> Self {
+        let config = Config::from_toml(
+            &format!(
+                "[listeners.default]\naddress = \"127.0.0.1:0\"\n[redis]\nurl = \"unix:/none\"\n\
+                 [pools.default]\nbackends = {backends:?}\nhealth_check = \"off\"\n{more}"
+            ),
+            "test",
+        );
+        let store = Some(Arc::clone(store));
+        Self::start_on(&config.expect("the configuration is valid"), None, store)
     }
 
     fn start(config: &Config, handler: Option<Arc<dyn ErasedHandler>>) -> Self {
-        let snapshot = Snapshot::build(config, handler.is_some()).unwrap();
+        Self::start_on(config, handler, None)
+    }
+
+    fn start_on(
+        config: &Config,
+        handler: Option<Arc<dyn ErasedHandler>>,
+        store: Option<Arc<dyn Store>>,
+    ) -> Self {
+        let snapshot = Snapshot::build(config, handler.is_some(), None).unwrap();
         let (name, listener) = config.listeners.first_key_value().unwrap();
         let listener = Arc::new(Listener::build(name, listener).unwrap());
-        let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let has_handler = handler.is_some();
+        let handle = Handle::new(Arc::clone(&snapshot));
         let network = Arc::new(Network::default());
         let entropy = Arc::new(Entropy::from_seed(7));
         let connector = Arc::clone(&network) as Arc<dyn Connector>;
@@ -118,6 +159,7 @@ impl Proxy {
                 handler,
                 entropy: Arc::clone(&entropy),
                 instance: 0x5eed,
+                store,
             },
             Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
@@ -144,6 +186,9 @@ impl Proxy {
             network,
             handle,
             drain,
+            toml: String::new(),
+            snapshot,
+            has_handler,
         }
     }
 
@@ -189,6 +234,23 @@ impl Proxy {
             .map(|backend| backend.in_flight)
             .sum()
     }
+}
+
+/// Nothing is probed unless the rest says so: a probe is a connection that no test expects.
+fn probes(rest: &str) -> &'static str {
+    if rest.contains("health_check") {
+        ""
+    } else {
+        "health_check = \"off\"\n"
+    }
+}
+
+fn config(toml: &str, has_handler: bool) -> Config {
+    let mut config = Config::from_toml(toml, "test").expect("the configuration is valid");
+    if has_handler {
+        config.routes[0].target = TargetConfig::Handler;
+    }
+    config
 }
 
 /// Where backends are found: by host name, whatever the port.

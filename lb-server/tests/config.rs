@@ -6,14 +6,16 @@
 )]
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use lb_server::{
-    Algorithm, BackendConfig, CircuitBreakerConfig, Config, ConfigFormat, HashKey,
+    AffinityConfig, Algorithm, BackendConfig, CircuitBreakerConfig, Config, ConfigFormat, HashKey,
     HealthCheckConfig, HttpProbeConfig, ListenerConfig, ListenerTls, LoadBalancerConfig,
-    OutlierDetectionConfig, ProbeConfig, RetryOn, RouteConfig, RouteMatch, SlowStartConfig,
-    StatusRange, SuccessRateConfig, TargetConfig,
+    OnStoreError, OutlierDetectionConfig, ProbeConfig, RateLimitAlgorithm, RateLimitConfig,
+    RateLimitKey, RedisConfig, RetryOn, RouteConfig, RouteMatch, SameSite, SecretsConfig,
+    SessionConfig, SlowStartConfig, StatusRange, StoreKind, SuccessRateConfig, TargetConfig,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -68,6 +70,13 @@ fn a_rich_configuration_is_read_as_meant() {
     assert_eq!(config, json(&config.to_json()));
     assert_eq!(config.listeners["plain"].tls, ListenerTls::Off);
     assert_eq!(config.pools["assets"].hash.balance_factor, Some(1.25));
+    let limit = &config.rate_limits["login"];
+    assert_eq!(limit.algorithm, RateLimitAlgorithm::SlidingWindow);
+    assert_eq!(limit.key[2].to_string(), "header:x-api-key");
+    assert_eq!(config.routes[1].rate_limits, ["per-client"]);
+    let redis = config.redis.as_ref().unwrap();
+    assert_eq!(redis.url[0].to_string(), "rediss://a.internal:6379/0");
+    assert_eq!(redis.on_store_error, OnStoreError::Deny);
     assert_eq!(
         config.routes[1].stream_idle,
         Some(Duration::from_secs(3600))
@@ -118,6 +127,20 @@ fn short_forms_mean_the_long_ones() {
             .all(|s| http.expect_status.iter().any(|range| range.contains(s)))
     );
     assert!(!http.expect_status.iter().any(|range| range.contains(204)));
+}
+
+#[test]
+fn the_short_form_of_a_limit_holds_for_the_only_route() {
+    let short = format!("rate_limit = {{ limit = 9 }}\n{MINIMAL_TOML}");
+    let long = format!("{MINIMAL_TOML}[rate_limits.default]\nlimit = 9\n");
+    assert_eq!(toml(&short), toml(&long));
+    let config = toml(&short);
+    assert_eq!(config.routes[0].rate_limits, ["default"]);
+    assert_eq!(
+        config.rate_limits["default"],
+        RateLimitConfig::new(9, Duration::from_secs(60))
+    );
+    assert_eq!(config.warnings(), Vec::new());
 }
 
 #[test]
@@ -175,7 +198,14 @@ fn the_schema_is_closed_and_the_full_starter_names_every_key() {
     objects(&schema, "", &mut found);
     assert!(found.len() > 15, "{}", found.len());
     let starter = Config::starter_toml(true);
-    let short = ["$schema", "listen", "tls", "algorithm", "backends"];
+    let short = [
+        "$schema",
+        "listen",
+        "tls",
+        "algorithm",
+        "backends",
+        "rate_limit",
+    ];
     for (place, object) in found {
         assert_eq!(
             object["additionalProperties"],
@@ -228,6 +258,52 @@ fn backends() -> impl Strategy<Value = Vec<BackendConfig>> {
     })
 }
 
+fn secrets() -> impl Strategy<Value = SecretsConfig> {
+    let path = "[ -~]{1,12}".prop_map(PathBuf::from);
+    prop_oneof![
+        Just(SecretsConfig::Unwritten),
+        prop::collection::vec(path, 1..4).prop_map(SecretsConfig::Files),
+    ]
+}
+
+fn same_site() -> impl Strategy<Value = SameSite> {
+    prop::sample::select(vec![SameSite::Lax, SameSite::Strict, SameSite::None])
+}
+
+fn affinity() -> impl Strategy<Value = AffinityConfig> {
+    (
+        word(),
+        secrets(),
+        same_site(),
+        prop::option::of(1..1_000_000_000u64),
+    )
+        .prop_map(|(cookie, secrets, same_site, nanos)| {
+            let mut affinity = AffinityConfig::new(format!("a{cookie}"))
+                .secrets(secrets)
+                .same_site(same_site);
+            affinity.ttl = nanos.map(Duration::from_nanos);
+            affinity
+        })
+}
+
+fn sessions() -> impl Strategy<Value = SessionConfig> {
+    (
+        word(),
+        secrets(),
+        same_site(),
+        1..=65_535u32,
+        1..1_000_000u32,
+    )
+        .prop_map(|(cookie, secrets, same_site, bytes, count)| {
+            SessionConfig::ephemeral()
+                .cookie(format!("__Host-{cookie}"))
+                .secrets(secrets)
+                .same_site(same_site)
+                .max_bytes(bytes)
+                .max_sessions(count.try_into().unwrap())
+        })
+}
+
 fn pool() -> impl Strategy<Value = LoadBalancerConfig> {
     let key = prop_oneof![
         Just(HashKey::Path),
@@ -240,14 +316,16 @@ fn pool() -> impl Strategy<Value = LoadBalancerConfig> {
         prop::option::of(1.0..4.0f64),
         1..=32u8,
         1..100_000_000_000u64,
+        prop::option::of(affinity()),
     )
-        .prop_map(|(backends, key, factor, prefix, nanos)| {
+        .prop_map(|(backends, key, factor, prefix, nanos, affinity)| {
             let mut pool = LoadBalancerConfig::new(Algorithm::ConsistentHashing)
                 .backends(backends)
                 .hash_key(key);
             pool.hash.balance_factor = factor;
             pool.hash.ipv4_prefix = prefix;
             pool.timeouts.connect = Duration::from_nanos(nanos);
+            pool.affinity = affinity;
             pool
         })
 }
@@ -352,6 +430,52 @@ fn routes() -> impl Strategy<Value = Vec<RouteConfig>> {
     })
 }
 
+fn limits() -> impl Strategy<Value = Vec<(String, RateLimitConfig)>> {
+    let key = prop_oneof![
+        Just(RateLimitKey::ClientIp),
+        Just(RateLimitKey::Route),
+        word().prop_map(RateLimitKey::Cookie),
+        word().prop_map(|name| RateLimitKey::Header(name.parse().unwrap())),
+    ];
+    let one = (
+        word(),
+        key,
+        1..1_000_000u32,
+        1..1_000_000u64,
+        prop::option::of(any::<NonZeroU32>()),
+        any::<bool>(),
+    );
+    let one = one.prop_map(|(name, key, limit, millis, burst, is_shared)| {
+        let mut config = RateLimitConfig::new(limit, Duration::from_millis(limit as u64 + millis));
+        config.key = vec![key];
+        config.burst = burst.filter(|burst| burst.get() < 1_000_000);
+        config.headers = is_shared;
+        if is_shared {
+            config = config
+                .store(StoreKind::Redis)
+                .on_store_error(OnStoreError::Allow);
+        }
+        (name, config)
+    });
+    prop::collection::vec(one, 0..3)
+}
+
+fn redis() -> impl Strategy<Value = RedisConfig> {
+    let url = prop_oneof![
+        (word(), 1..=65_535u16, 0..16u16)
+            .prop_map(|(host, port, database)| { format!("redis://{host}:{port}/{database}") }),
+        Just("rediss://[2001:db8::1]".to_owned()),
+        Just("unix:///run/redis.sock".to_owned()),
+    ];
+    (url, "[!-z|~]{0,9}", prop::option::of("[ -~]{1,9}")).prop_map(|(url, prefix, file)| {
+        let config = RedisConfig::new(url).unwrap().prefix(prefix);
+        match file {
+            Some(file) => config.password_file(file).username("lb"),
+            None => config,
+        }
+    })
+}
+
 fn tls() -> impl Strategy<Value = ListenerTls> {
     prop_oneof![
         Just(ListenerTls::Off),
@@ -363,11 +487,15 @@ fn tls() -> impl Strategy<Value = ListenerTls> {
 
 proptest! {
     #[test]
-    fn what_is_printed_reads_back_the_same(pool in pool(), tough in resilience(), routes in routes(), tls in tls(), window in 65_536..=2_147_483_647u32) {
+    fn what_is_printed_reads_back_the_same(pool in pool(), tough in resilience(), routes in routes(), limits in limits(), redis in redis(), tls in tls(), sessions in prop::option::of(sessions()), window in 65_536..=2_147_483_647u32) {
         let mut listener = ListenerConfig::at(vec!["0.0.0.0:1".parse().unwrap(), "unix:/run/a".parse().unwrap()]).tls(tls);
         listener.http2.connection_window = window;
         let mut config = Config::default().listener("l", listener).pool("p", pool).pool("q", tough);
         config.routes = routes;
+        config.routes[0].rate_limits = limits.first().map(|(name, _)| name.clone()).into_iter().collect();
+        config.rate_limits = limits.into_iter().collect();
+        config.redis = Some(redis);
+        config.sessions = sessions;
         prop_assert_eq!(&config, &toml(&config.to_toml()));
         prop_assert_eq!(&config, &json(&config.to_json()));
     }

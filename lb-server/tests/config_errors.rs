@@ -5,8 +5,12 @@
     reason = "helpers of tests are tests, which clippy does not see"
 )]
 
+#[path = "config_errors/limits.rs"]
+mod limits;
 #[path = "config_errors/resilience.rs"]
 mod resilience;
+#[path = "config_errors/sessions.rs"]
+mod sessions;
 
 use std::fmt::Write as _;
 
@@ -80,14 +84,14 @@ fn syntax_and_shape() {
             ),
             ("no quotes", "listen = 127.0.0.1\n".into()),
             ("empty", String::new()),
-            ("unknown key", top("redis = { url = \"redis://a\" }")),
+            ("unknown key", top("tracing = { endpoint = \"http://a\" }")),
             (
                 "misspelt key",
                 "listn = \"127.0.0.1:8443\"\nbackends = [\"http://a:1\"]\n".into(),
             ),
             (
                 "key of a later feature",
-                pool("backends = [\"http://a:1\"]\n[pools.api.affinity]\ncookie = \"a\""),
+                pool("backends = [\"http://a:1\"]\n[pools.api.discover]\ninterval = \"30s\""),
             ),
             ("unknown version", top("version = 2")),
             ("version as text", top("version = \"1\"")),

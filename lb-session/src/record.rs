@@ -127,8 +127,13 @@ impl Record {
     /// Used up to this moment, that is: the store counts the idle time, and the clock that steps backwards makes no
     /// session older.
     pub fn time_left(&self, parameters: &SessionParameters, now: SystemTime) -> Option<Duration> {
-        let age = Duration::from_millis(millis(now).saturating_sub(self.created));
-        parameters.time_left(age, Duration::ZERO)
+        parameters.time_left(self.age(now), Duration::ZERO)
+    }
+
+    /// The time since the login, or since the creation while nobody has logged in; zero for a clock that was set back
+    /// behind it.
+    pub fn age(&self, now: SystemTime) -> Duration {
+        Duration::from_millis(millis(now).saturating_sub(self.created))
     }
 
     /// The keys and values.

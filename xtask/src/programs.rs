@@ -18,7 +18,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 8] = [
     Program {
         name: "nginx",
         package: "nginx",
@@ -42,6 +42,14 @@ const PROGRAMS: [Program; 6] = [
     Program {
         name: "python3",
         package: "python3",
+    },
+    Program {
+        name: "redis-server",
+        package: "redis-server",
+    },
+    Program {
+        name: "redis-cli",
+        package: "redis-tools",
     },
 ];
 

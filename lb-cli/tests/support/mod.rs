@@ -6,4 +6,5 @@ pub(crate) mod clients;
 pub(crate) mod files;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod redis;
 pub(crate) mod scripted;

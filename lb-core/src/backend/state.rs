@@ -173,6 +173,11 @@ impl BackendState {
         self.against.load(Ordering::Relaxed) & DRAINING != 0
     }
 
+    /// Whether nothing speaks against the backend but that it is to go away.
+    pub(crate) fn is_only_draining(&self) -> bool {
+        self.against.load(Ordering::Relaxed) == DRAINING
+    }
+
     /// Returns whether this changed anything.
     pub(crate) fn set_enabled(&self, enabled: bool) -> bool {
         self.set(DISABLED, !enabled)

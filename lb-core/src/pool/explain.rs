@@ -81,7 +81,8 @@ impl Published {
             verdict: Verdict::NoneEligible,
         };
         let affinity = hint.affinity.and_then(|id| self.place(id));
-        let affinity = affinity.filter(|(tier, index)| tier.roster.is_usable(*index, hint));
+        let affinity =
+            affinity.filter(|(tier, index)| tier.roster.is_usable_by_affinity(*index, hint));
         // The tier that decides is the first one that can take the request at all.
         let decides = |tier: &Tier| tier.is_any_only_full(hint);
         let decisive = self.tiers.iter().position(decides);

@@ -193,17 +193,55 @@ fn affinity_wins_while_its_backend_is_usable() {
             "it is full"
         );
         drop(guard);
-        assert!(pool.set_draining(&b2, true));
+        assert!(pool.set_enabled(&b2, false));
         assert_ne!(
             *pool.pick(&hint, now).picked().unwrap().id(),
             b2,
-            "it is draining"
+            "it is disabled"
         );
         assert!(
             pool.pick(&PickHint::new(0).affinity(&stranger), now)
                 .picked()
                 .is_some()
         );
+    }
+}
+
+#[test]
+fn a_draining_backend_keeps_the_clients_bound_to_it() {
+    let now = now();
+    for algorithm in Algorithm::ALL {
+        let pool = pool(algorithm, limited(backends(&[1; 2]), 1), now);
+        let b0 = id("b0");
+        assert!(pool.set_draining(&b0, true));
+        let (bound, unbound) = (PickHint::new(0).affinity(&b0), PickHint::new(0));
+        assert_eq!(
+            pool.exclusion(&b0, &unbound),
+            Some(Exclusion::Draining),
+            "{algorithm}"
+        );
+        assert_eq!(
+            pool.explain(&bound, now).verdict,
+            Verdict::Affinity(b0.clone())
+        );
+        let mine = pool.pick(&bound, now).picked().unwrap();
+        assert_eq!(*mine.id(), b0, "{algorithm}");
+        let other = pool.pick(&bound, now).picked().unwrap();
+        assert_ne!(*other.id(), b0, "it is full");
+        drop((mine, other));
+        let other = pool.pick(&unbound, now).picked().unwrap();
+        assert_ne!(*other.id(), b0, "nobody new goes there");
+        drop(other);
+        let tried = [b0.clone()];
+        let other = pool.pick(&bound.tried(&tried), now).picked().unwrap();
+        assert_ne!(*other.id(), b0, "it was tried");
+        drop(other);
+        assert!(pool.set_enabled(&b0, false));
+        let other = pool.pick(&bound, now).picked().unwrap();
+        assert_ne!(*other.id(), b0, "it is disabled");
+        drop(other);
+        let left = pool.backends(now);
+        assert!(left.iter().all(|status| status.in_flight == 0));
     }
 }
 

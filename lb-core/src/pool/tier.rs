@@ -115,7 +115,10 @@ impl Published {
     ) -> Option<Picked> {
         let (tier, index) = self
             .place(id)
-            .filter(|(tier, index)| tier.roster.is_usable(*index, hint))?;
+            .filter(|(tier, index)| tier.roster.is_usable_by_affinity(*index, hint))?;
+        if !tier.roster.is_usable(index, hint) {
+            return tier.take_draining(index, now);
+        }
         let picked = tier.take(index, u32::MAX, now)?;
         tier.strategy.charge(&tier.roster, index);
         Some(picked)
@@ -194,6 +197,23 @@ impl Tier {
             self.roster.latency,
             awaiting,
             trial,
+            now,
+        ))
+    }
+}
+
+impl Tier {
+    /// Takes a backend that drains, to which no strategy has anything to charge.
+    #[cold]
+    fn take_draining(&self, index: usize, now: Instant) -> Option<Picked> {
+        let state = Arc::clone(self.roster.acquire_draining(index)?);
+        let awaiting = matches!(self.strategy, AnyStrategy::LeastResponseTime(_));
+        Some(Picked::new(
+            state,
+            self.roster.in_flight().cloned(),
+            self.roster.latency,
+            awaiting,
+            None,
             now,
         ))
     }

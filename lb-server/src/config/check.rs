@@ -1,15 +1,18 @@
 //! What one value says about another, and what no single value's form can exclude.
 
+mod limits;
 mod listener;
 mod pool;
+mod redis;
 mod resilience;
 mod route;
+mod sessions;
 mod warning;
 
 use std::time::Duration;
 
 use super::error::Finding;
-use super::model::Config;
+use super::model::{Config, RedisUrl};
 pub(super) use warning::warnings;
 
 /// Whether this can name a pool, listener or route: it becomes a metric label, a path and part of
@@ -97,7 +100,14 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     for (name, pool) in &config.pools {
         pool::check(name, pool, &mut findings);
     }
+    for (name, limit) in &config.rate_limits {
+        limits::check(name, limit, config, &mut findings);
+    }
+    if let Some(redis) = &config.redis {
+        redis::check(redis, &mut findings);
+    }
     route::check(config, &mut findings);
+    sessions::check(config, &mut findings);
     findings.0
 }
 

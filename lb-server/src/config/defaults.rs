@@ -1,6 +1,7 @@
 //! The defaults: the only place that holds them.
 
 mod resilience;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -13,9 +14,10 @@ use super::error::ValueError;
 use super::model::{
     BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config, ForwardedFields,
     HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, ListenAddress,
-    ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OutlierDetectionConfig,
-    PoolTimeouts, ProcessConfig, Protocol, RetryConfig, RouteConfig, RouteMatch, TargetConfig,
-    TlsVersion, UnderscoreHeaders,
+    ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
+    OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol, RateLimitAlgorithm,
+    RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl, RetryConfig, RouteConfig,
+    RouteMatch, StoreKind, TargetConfig, TlsVersion, UnderscoreHeaders,
 };
 
 impl Default for Config {
@@ -26,6 +28,9 @@ impl Default for Config {
             listeners: BTreeMap::new(),
             pools: BTreeMap::new(),
             routes: Vec::new(),
+            rate_limits: BTreeMap::new(),
+            redis: None,
+            sessions: None,
         }
     }
 }
@@ -153,6 +158,7 @@ impl LoadBalancerConfig {
             circuit_breaker: None,
             retry: RetryConfig::default(),
             slow_start: None,
+            affinity: None,
         }
     }
 }
@@ -219,6 +225,71 @@ impl RouteConfig {
             request_headers: HeaderChanges::default(),
             response_headers: HeaderChanges::default(),
             stream_idle: None,
+            rate_limits: Vec::new(),
+        }
+    }
+}
+
+impl Default for RateLimitConfig {
+    fn default() -> Self {
+        Self {
+            limit: 0,
+            window: Duration::from_secs(60),
+            algorithm: RateLimitAlgorithm::TokenBucket,
+            burst: None,
+            key: vec![RateLimitKey::ClientIp],
+            ipv4_prefix: 32,
+            ipv6_prefix: 64,
+            cost: NonZeroU32::MIN,
+            mode: RateLimitMode::Enforce,
+            max_keys: 100_000,
+            headers: true,
+            store: StoreKind::Memory,
+            on_store_error: None,
+        }
+    }
+}
+
+impl RateLimitConfig {
+    /// Lets pass `limit` requests per `window` of each client address.
+    #[must_use]
+    pub fn new(limit: u32, window: Duration) -> Self {
+        Self {
+            limit,
+            window,
+            ..Self::default()
+        }
+    }
+
+    /// No rate limit.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::default()
+    }
+}
+
+impl RedisConfig {
+    /// A Redis at this URL (`"redis://127.0.0.1:6379"`).
+    ///
+    /// # Errors
+    /// When the text is no URL of the forms that [`RedisUrl`] names.
+    pub fn new(url: impl AsRef<str>) -> Result<Self, ValueError> {
+        Ok(Self::at(vec![url.as_ref().parse()?]))
+    }
+
+    /// As [`RedisConfig::new`], of URLs that are parsed already.
+    #[must_use]
+    pub fn at(url: Vec<RedisUrl>) -> Self {
+        Self {
+            url,
+            sentinel: None,
+            cluster: false,
+            username: None,
+            password_file: None,
+            ca: None,
+            prefix: "lb:".to_owned(),
+            timeout: Duration::from_millis(50),
+            on_store_error: OnStoreError::Local,
         }
     }
 }

@@ -4,7 +4,10 @@
 //! value says about another (a route naming a pool that does not exist) is checked once, when a
 //! `Server` is made of them.
 
+mod limits;
+mod redis;
 mod resilience;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,7 +18,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lb_core::Algorithm;
 
+pub use limits::*;
+pub use redis::*;
 pub use resilience::*;
+pub use sessions::*;
 
 /// Everything a server is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +35,12 @@ pub struct Config {
     pub pools: BTreeMap<String, LoadBalancerConfig>,
     /// `[[routes]]`, the first match wins.
     pub routes: Vec<RouteConfig>,
+    /// `[rate_limits.*]` by name.
+    pub rate_limits: BTreeMap<String, RateLimitConfig>,
+    /// `[redis]`; `None` keeps all state in this process.
+    pub redis: Option<RedisConfig>,
+    /// `[sessions]`; `None` is off.
+    pub sessions: Option<SessionConfig>,
 }
 
 /// `[server]`: what holds for the whole process.
@@ -243,6 +255,8 @@ pub struct LoadBalancerConfig {
     pub retry: RetryConfig,
     /// A ramp for new and recovered backends; `None` (`"off"`) is the default.
     pub slow_start: Option<SlowStartConfig>,
+    /// Keeps each client with its backend; `None` is off.
+    pub affinity: Option<AffinityConfig>,
 }
 
 /// `[pools.x] hash`: what is hashed and how far a backend may be overloaded.
@@ -368,6 +382,8 @@ pub struct RouteConfig {
     pub response_headers: HeaderChanges,
     /// A stream on which neither side moves; `None` is the listener's.
     pub stream_idle: Option<Duration>,
+    /// Names of the rate limits that a request has to pass, all of them.
+    pub rate_limits: Vec<String>,
 }
 
 /// `[[routes]] match`: an absent part matches everything.

@@ -51,12 +51,15 @@ fn required(definition: &str) -> &'static [&'static str] {
         "Listener" => &["address"],
         "Pool" => &["backends"],
         "Backend" => &["url"],
+        "AffinityTable" => &["cookie"],
         "TlsPair" | "Certificate" => &["cert", "key"],
         "TlsListed" => &["certificates"],
         "TlsSelfSigned" => &["self_signed"],
         "SlowStartTable" => &["window"],
         "Redirect" => &["to"],
         "Respond" => &["status"],
+        "RateLimit" => &["limit"],
+        "Redis" => &["url"],
         _ => &[],
     }
 }
@@ -86,6 +89,7 @@ fn short_form(schema: &mut Value) {
         ("tls", copy("/$defs/Listener/properties/tls")),
         ("algorithm", copy("/$defs/Pool/properties/algorithm")),
         ("backends", copy("/$defs/Pool/properties/backends")),
+        ("rate_limit", json!({ "$ref": "#/$defs/RateLimit" })),
     ];
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         properties.extend(short.map(|(key, value)| (key.to_owned(), value)));

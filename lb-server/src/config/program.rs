@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::{ConfigError, Finding};
 use super::model::{
     Config, Http2Config, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
-    LoadBalancerConfig, ProcessConfig, Protocol, RouteConfig, TargetConfig,
+    LoadBalancerConfig, ProcessConfig, Protocol, RouteConfig, SessionConfig, TargetConfig,
 };
 use super::read::{DEFAULT_NAME, parse_network};
 
@@ -130,32 +130,6 @@ fn read_address(text: &str, wrong: &mut Vec<Finding>) -> Option<ListenAddress> {
         .ok()
 }
 
-/// Sessions of clients; there are no settings yet.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct SessionConfig {}
-
-impl SessionConfig {
-    /// No sessions.
-    #[must_use]
-    pub fn off() -> Self {
-        Self {}
-    }
-}
-
-/// Rate limits; there are no settings yet.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct RateLimitConfig {}
-
-impl RateLimitConfig {
-    /// No rate limit.
-    #[must_use]
-    pub fn off() -> Self {
-        Self {}
-    }
-}
-
 /// The response cache; there are no settings yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -170,6 +144,11 @@ impl CacheConfig {
 }
 
 impl Config {
+    /// The sessions, where they are on.
+    pub(crate) fn active_sessions(&self) -> Option<&SessionConfig> {
+        self.sessions.as_ref().filter(|sessions| sessions.is_on)
+    }
+
     /// One listener and one pool named `default`, with the program's request handler as the target of
     /// the only route; without a handler that is the pool.
     ///

@@ -1,14 +1,20 @@
 //! From the tree as written to the configuration as meant.
 
+mod limits;
 mod listener;
 mod pool;
+mod redis;
 mod resilience;
 mod route;
 mod server;
+mod sessions;
 mod short;
 
+pub(super) use limits::{ALGORITHMS, MODES};
+pub(super) use redis::{ON_STORE_ERROR, STORES};
 pub(super) use resilience::CONDITIONS;
 pub(super) use server::parse_network;
+pub(super) use sessions::{AFFINITY_MODES, SAME_SITE};
 pub(super) use short::{NAME as DEFAULT_NAME, written_path};
 
 use std::cell::RefCell;
@@ -23,7 +29,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 9] = [
+pub(super) const TOP_LEVEL: [&str; 13] = [
     "version",
     "listen",
     "tls",
@@ -33,6 +39,10 @@ pub(super) const TOP_LEVEL: [&str; 9] = [
     "listeners",
     "pools",
     "routes",
+    "rate_limit",
+    "rate_limits",
+    "redis",
+    "sessions",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -54,7 +64,12 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             fields.read("pools", &mut config.pools, |cursor| {
                 cursor.named(pool::pool)
             });
+            fields.read("rate_limits", &mut config.rate_limits, |cursor| {
+                cursor.named(limits::rate_limit)
+            });
+            fields.read_some("redis", &mut config.redis, redis::redis);
             short.add_to(&mut config);
+            fields.read_some("sessions", &mut config.sessions, sessions::sessions);
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);
@@ -65,7 +80,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
                         .filter_map(read)
                         .collect();
                 }
-                None => config.routes = route::catch_all(&config.pools, &cursor),
+                None => config.routes = route::catch_all(&config, &cursor),
             }
         });
         config

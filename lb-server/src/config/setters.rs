@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use lb_core::Algorithm;
+use lb_session::AffinityMode;
+use lb_session::cookie::SameSite;
 
 use super::model::{
-    BackendConfig, BackendTlsConfig, BackoffConfig, CircuitBreakerConfig, Config, ForwardedFields,
-    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, HttpProbeConfig,
-    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig,
-    OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RedirectScheme,
-    RetryConfig, RetryOn, RouteConfig, RouteMatch, SlowStartConfig, StatusRange, SuccessRateConfig,
-    TargetConfig, UnderscoreHeaders,
+    AffinityConfig, BackendConfig, BackendTlsConfig, BackoffConfig, CircuitBreakerConfig, Config,
+    ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
+    HttpProbeConfig, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
+    LoadBalancerConfig, OnStoreError, OutlierDetectionConfig, PoolTimeouts, ProbeConfig,
+    ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig, RateLimitKey, RateLimitMode,
+    RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig, RouteMatch, SecretsConfig,
+    SessionConfig, SlowStartConfig, StatusRange, StoreKind, SuccessRateConfig, TargetConfig,
+    UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -35,7 +39,9 @@ macro_rules! setters {
 }
 
 setters!(Config {
-    server: ProcessConfig
+    server: ProcessConfig,
+    redis: RedisConfig => Some,
+    sessions: SessionConfig => Some,
 });
 
 impl Config {
@@ -50,6 +56,13 @@ impl Config {
     #[must_use]
     pub fn pool(mut self, name: impl Into<String>, pool: LoadBalancerConfig) -> Self {
         self.pools.insert(name.into(), pool);
+        self
+    }
+
+    /// Adds a rate limit, or replaces the one of that name.
+    #[must_use]
+    pub fn rate_limit(mut self, name: impl Into<String>, limit: RateLimitConfig) -> Self {
+        self.rate_limits.insert(name.into(), limit);
         self
     }
 
@@ -117,6 +130,7 @@ setters!(LoadBalancerConfig {
     circuit_breaker: impl Into<Option<CircuitBreakerConfig>> => Into::into,
     retry: RetryConfig,
     slow_start: impl Into<Option<SlowStartConfig>> => Into::into,
+    affinity: AffinityConfig => Some,
 });
 
 impl LoadBalancerConfig {
@@ -141,6 +155,26 @@ impl LoadBalancerConfig {
         self
     }
 }
+
+setters!(SessionConfig {
+    cookie: impl Into<String> => Into::into,
+    secrets: SecretsConfig,
+    same_site: SameSite,
+    secure: bool,
+    max_age: Duration,
+    idle_timeout: Duration,
+    max_bytes: u32,
+    max_sessions: NonZeroU32,
+    store: StoreKind,
+    on_store_error: OnStoreError => Some,
+});
+
+setters!(AffinityConfig {
+    ttl: Duration => Some,
+    mode: AffinityMode,
+    same_site: SameSite,
+    secrets: SecretsConfig,
+});
 
 setters!(HashConfig {
     key: HashKey,
@@ -258,6 +292,34 @@ setters!(RouteConfig {
     request_headers: HeaderChanges,
     response_headers: HeaderChanges,
     stream_idle: Duration => Some,
+    rate_limits: Vec<String>,
+});
+
+setters!(RateLimitConfig {
+    limit: u32,
+    window: Duration,
+    algorithm: RateLimitAlgorithm,
+    burst: NonZeroU32 => Some,
+    key: Vec<RateLimitKey>,
+    ipv4_prefix: u8,
+    ipv6_prefix: u8,
+    cost: NonZeroU32,
+    mode: RateLimitMode,
+    max_keys: u32,
+    headers: bool,
+    store: StoreKind,
+    on_store_error: OnStoreError => Some,
+});
+
+setters!(RedisConfig {
+    sentinel: impl Into<String> => |name: _| Some(Into::into(name)),
+    cluster: bool,
+    username: impl Into<String> => |name: _| Some(Into::into(name)),
+    password_file: impl Into<PathBuf> => |path: _| Some(Into::into(path)),
+    ca: impl Into<PathBuf> => |path: _| Some(Into::into(path)),
+    prefix: impl Into<String> => Into::into,
+    timeout: Duration,
+    on_store_error: OnStoreError,
 });
 
 setters!(RouteMatch {

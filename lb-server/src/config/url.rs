@@ -118,7 +118,7 @@ fn unix(scheme: BackendScheme, path: &str) -> Result<BackendUrl, String> {
 }
 
 /// Host (without brackets, lower case) and port; the error is what is wrong and the way out.
-fn split_port(authority: &str) -> Result<(String, Option<u16>), (String, String)> {
+pub(super) fn split_port(authority: &str) -> Result<(String, Option<u16>), (String, String)> {
     let bad_port = |port: &str| {
         (
             format!("`{port}` is no port"),

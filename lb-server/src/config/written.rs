@@ -14,7 +14,10 @@ macro_rules! schemas {
 use schemas;
 
 mod convert;
+mod limits;
+mod redis;
 mod resilience;
+mod sessions;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +25,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use limits::RateLimit;
+use redis::Redis;
 use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
+use sessions::{Affinity, Sessions};
 
 /// The configuration of a load balancer, in the long form.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -39,6 +45,14 @@ pub(super) struct File {
     pools: BTreeMap<String, Pool>,
     /// Routes; the first match wins.
     routes: Vec<Route>,
+    /// How many requests are let pass, by name.
+    rate_limits: BTreeMap<String, RateLimit>,
+    /// The store that several instances share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<Redis>,
+    /// Sessions for a program's request handler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<Sessions>,
 }
 
 /// A string such as "30s", "250ms", "1h30m".
@@ -247,6 +261,9 @@ struct Pool {
     retry: OrOff<Retry>,
     /// A ramp for new and recovered backends.
     slow_start: OrOff<SlowStart>,
+    /// Keeps each client with its backend, by a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    affinity: Option<Affinity>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -333,6 +350,8 @@ struct Route {
     /// A stream on which neither side moves; by default the listener's.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_idle: Option<Duration>,
+    /// Names of the rate limits that a request has to pass.
+    rate_limits: OneOrMore,
     /// Which requests it takes.
     #[serde(rename = "match")]
     matches: Match,

@@ -66,8 +66,11 @@ impl Trial<'_> {
                 picked.answered(Outcome::of_status(status.as_u16(), latency), now);
                 headers::strip_response(response.headers_mut());
                 let length = attempt.body_length(response.headers());
-                let body =
+                let mut body =
                     ResponseBody::new(attempt, picked, started, Arc::clone(self.upstreams), length);
+                if self.exchange.snapshot().has_affinity {
+                    body = body.answered_by(&self.target.id);
+                }
                 Ok(response.map(|()| Body::from_backend(body)))
             }
             Err(failed) => {

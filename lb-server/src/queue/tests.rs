@@ -15,7 +15,7 @@ fn pool(max_connections: u32) -> Arc<PoolEntry> {
          backends = [{{ url = \"http://a:1\", max_connections = {max_connections} }}]"
     );
     let config = Config::from_toml(&config, "test").unwrap();
-    Arc::clone(&Snapshot::build(&config, false).unwrap().pools["p"])
+    Arc::clone(&Snapshot::build(&config, false, None).unwrap().pools["p"])
 }
 
 fn pick(pool: &PoolEntry, now: Instant) -> Option<InFlight> {

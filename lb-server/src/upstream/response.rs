@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::Frame;
-use lb_core::{Cause, Outcome};
+use lb_core::{BackendId, Cause, Outcome};
 
 use super::connections::Upstreams;
 use super::{Attempt, UpstreamError};
@@ -24,6 +24,8 @@ pub(crate) struct ResponseBody {
     running: Option<Running>,
     upstreams: Arc<Upstreams>,
     length: Option<u64>,
+    /// The backend, where affinity asks for it.
+    answered_by: Option<BackendId>,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,7 @@ impl ResponseBody {
             }),
             upstreams,
             length,
+            answered_by: None,
         };
         if ended {
             body.end();
@@ -97,6 +100,17 @@ impl ResponseBody {
 
     pub(crate) fn is_end_stream(&self) -> bool {
         self.running.is_none()
+    }
+
+    /// Remembers which backend it is of, beyond its end.
+    pub(crate) fn answered_by(mut self, backend: &BackendId) -> Self {
+        self.answered_by = Some(backend.clone());
+        self
+    }
+
+    /// The backend, if it is remembered.
+    pub(crate) fn backend(&self) -> Option<&BackendId> {
+        self.answered_by.as_ref()
     }
 
     /// The length that the response's head told.

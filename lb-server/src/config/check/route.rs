@@ -30,6 +30,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         }
         patterns(&path, &route.matches, findings);
         target(&path, route, config, findings);
+        super::limits::of_route(&path, route, config, findings);
         changes(
             &format!("{path}.request_headers"),
             &route.request_headers,

@@ -4,7 +4,9 @@ use lb_core::Algorithm;
 
 use super::Findings;
 use crate::config::error::Finding;
-use crate::config::model::{BackendScheme, Config, ListenerTls, LoadBalancerConfig, TargetConfig};
+use crate::config::model::{
+    BackendScheme, Config, ListenerTls, LoadBalancerConfig, RouteConfig, TargetConfig,
+};
 use crate::config::units::print_size;
 
 /// Everything worth a warning.
@@ -49,6 +51,17 @@ pub(in crate::config) fn warnings(config: &Config) -> Vec<Finding> {
     for (name, pool) in &config.pools {
         pool_warnings(name, pool, config, &mut findings);
     }
+    for name in config.rate_limits.keys() {
+        let names = |route: &RouteConfig| route.rate_limits.contains(name);
+        if !config.routes.iter().any(names) {
+            findings.add(
+                format!("rate_limits.{name}"),
+                format!("rate limit `{name}` limits nothing: no route names it"),
+                format!("write `rate_limits = [\"{name}\"]` in a route, or remove it"),
+            );
+        }
+    }
+    super::sessions::warnings(config, &mut findings);
     findings.0
 }
 

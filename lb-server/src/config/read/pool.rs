@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lb_core::Algorithm;
 
 use super::resilience::{self, unless_off};
-use super::{Cursor, server::count};
+use super::{Cursor, server::count, sessions};
 use crate::config::model::{
     BackendConfig, BackendTlsConfig, HashConfig, LoadBalancerConfig, PoolTimeouts,
 };
@@ -43,6 +43,7 @@ pub(super) fn pool(cursor: &Cursor<'_>) -> Option<LoadBalancerConfig> {
         fields.read("slow_start", &mut config.slow_start, |cursor| {
             unless_off(cursor, resilience::slow_start)
         });
+        fields.read_some("affinity", &mut config.affinity, sessions::affinity);
         if fields.get("backends").is_none() {
             cursor.report(
                 "a pool needs backends",

@@ -1,21 +1,15 @@
 //! `[[routes]]`.
 
-use std::collections::BTreeMap;
-
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::Cursor;
-use crate::config::model::{
-    HeaderChanges, LoadBalancerConfig, RouteConfig, RouteMatch, TargetConfig,
-};
+use crate::config::model::{Config, HeaderChanges, RouteConfig, RouteMatch, TargetConfig};
 use crate::config::suggest::enumerate;
 use crate::config::tree::Value;
 
 /// The one route of a configuration that has no `[[routes]]`.
-pub(super) fn catch_all(
-    pools: &BTreeMap<String, LoadBalancerConfig>,
-    root: &Cursor<'_>,
-) -> Vec<RouteConfig> {
+pub(super) fn catch_all(config: &Config, root: &Cursor<'_>) -> Vec<RouteConfig> {
+    let pools = &config.pools;
     let only = match (pools.contains_key("default"), pools.len()) {
         (_, 0) => return Vec::new(),
         (_, 1) => pools.keys().next().map_or("default", String::as_str),
@@ -32,10 +26,10 @@ pub(super) fn catch_all(
             return Vec::new();
         }
     };
-    vec![RouteConfig::new(
-        "default",
-        TargetConfig::Pool(only.to_owned()),
-    )]
+    let route = RouteConfig::new("default", TargetConfig::Pool(only.to_owned()));
+    // The short form of a limit holds for the short form of routes.
+    let limit = config.rate_limits.keys().filter(|name| *name == "default");
+    vec![route.rate_limits(limit.cloned().collect())]
 }
 
 pub(super) fn route(cursor: &Cursor<'_>, index: usize) -> Option<RouteConfig> {
@@ -65,6 +59,9 @@ pub(super) fn route(cursor: &Cursor<'_>, index: usize) -> Option<RouteConfig> {
             header_changes,
         );
         fields.read_some("stream_idle", &mut config.stream_idle, Cursor::duration);
+        fields.read("rate_limits", &mut config.rate_limits, |cursor| {
+            cursor.each(Cursor::filled_text)
+        });
     })?;
     let label = name.clone().unwrap_or_else(|| format!("routes[{index}]"));
     match targets.as_slice() {

@@ -1,17 +1,21 @@
-//! The short form: `listen`, `tls`, `algorithm` and `backends` at the top, for one listener and one pool.
+//! The short form: `listen`, `tls`, `algorithm`, `backends` and `rate_limit` at the top, for one listener,
+//! one pool and one route.
 
 use lb_core::Algorithm;
 
-use super::{Cursor, Fields, listener, pool};
-use crate::config::model::{Config, ListenerConfig, ListenerTls, LoadBalancerConfig};
+use super::{Cursor, Fields, limits, listener, pool};
+use crate::config::model::{
+    Config, ListenerConfig, ListenerTls, LoadBalancerConfig, RateLimitConfig,
+};
 
 /// The name of what the short form describes.
 pub(in crate::config) const NAME: &str = "default";
 
-/// The listener and the pool of the short form, where they are written.
+/// The listener, the pool and the rate limit of the short form, where they are written.
 pub(super) struct Short {
     listener: Option<ListenerConfig>,
     pool: Option<LoadBalancerConfig>,
+    limit: Option<RateLimitConfig>,
 }
 
 impl Short {
@@ -22,8 +26,11 @@ impl Short {
         fields.read_some("tls", &mut tls, listener::listener_tls);
         fields.read("algorithm", &mut algorithm, pool::algorithm);
         fields.read_some("backends", &mut backends, pool::backends);
+        let mut limit = None;
+        fields.read_some("rate_limit", &mut limit, limits::rate_limit);
         exclude(fields, "listeners", ["listen", "tls"]);
         exclude(fields, "pools", ["algorithm", "backends"]);
+        exclude_limit(fields);
         need(fields, "tls", "listen", "\"127.0.0.1:8443\"");
         need(
             fields,
@@ -32,6 +39,7 @@ impl Short {
             "[\"http://127.0.0.1:3000\"]",
         );
         Self {
+            limit,
             listener: listen.map(|address| {
                 let unwritten = ListenerTls::unwritten(&address);
                 let mut listener = ListenerConfig::at(address);
@@ -53,6 +61,9 @@ impl Short {
         if let Some(pool) = self.pool {
             config.pools.insert(NAME.to_owned(), pool);
         }
+        if let Some(limit) = self.limit {
+            config.rate_limits.insert(NAME.to_owned(), limit);
+        }
     }
 }
 
@@ -68,6 +79,21 @@ fn exclude(fields: &mut Fields<'_>, long: &'static str, short: [&'static str; 2]
                     "`{key}` is the short form of `[{long}.{NAME}]`, and `{long}` is written too"
                 ),
                 format!("move it there: `{written}` in `[{long}.{NAME}]`"),
+            );
+        }
+    }
+}
+
+/// The short form of a limit holds for the one route that a file without routes has.
+fn exclude_limit(fields: &mut Fields<'_>) {
+    let Some(cursor) = fields.get("rate_limit") else {
+        return;
+    };
+    for long in ["rate_limits", "routes"] {
+        if fields.get(long).is_some() {
+            cursor.report(
+                format!("`rate_limit` is the short form of `[rate_limits.{NAME}]`, and `{long}` is written too"),
+                format!("write `[rate_limits.{NAME}]`, and `rate_limits = [\"{NAME}\"]` in its routes"),
             );
         }
     }
@@ -122,6 +148,11 @@ pub(in crate::config) fn written_path(path: &str, is_written: impl Fn(&str) -> b
                 None => path.to_owned(),
             };
         }
+    }
+    if let Some(rest) = path.strip_prefix("rate_limits.default")
+        && is_written("rate_limit")
+    {
+        return format!("rate_limit{rest}");
     }
     path.to_owned()
 }

@@ -33,6 +33,13 @@ impl From<&Config> for File {
                 .map(|(name, value)| (name.clone(), pool(value)))
                 .collect(),
             routes: config.routes.iter().map(route).collect(),
+            rate_limits: config
+                .rate_limits
+                .iter()
+                .map(|(name, value)| (name.clone(), value.into()))
+                .collect(),
+            redis: config.redis.as_ref().map(Into::into),
+            sessions: config.active_sessions().map(Into::into),
         }
     }
 }
@@ -41,15 +48,15 @@ pub(super) fn duration(value: std::time::Duration) -> Duration {
     Duration(print_duration(value))
 }
 
-fn size(value: impl Into<u64>) -> Size {
+pub(super) fn size(value: impl Into<u64>) -> Size {
     Size(print_size(value.into()))
 }
 
-fn file(path: &Path) -> String {
+pub(super) fn file(path: &Path) -> String {
     escape(&path.to_string_lossy())
 }
 
-fn texts(values: impl IntoIterator<Item = impl ToString>) -> OneOrMore {
+pub(super) fn texts(values: impl IntoIterator<Item = impl ToString>) -> OneOrMore {
     OneOrMore::More(
         values
             .into_iter()
@@ -183,6 +190,7 @@ fn pool(config: &LoadBalancerConfig) -> Pool {
         circuit_breaker: OrOff::of(config.circuit_breaker.as_ref().map(Into::into)),
         retry: OrOff::On((&config.retry).into()),
         slow_start: OrOff::of(config.slow_start.as_ref().map(Into::into)),
+        affinity: config.affinity.as_ref().map(Into::into),
     }
 }
 
@@ -228,6 +236,7 @@ fn route(config: &RouteConfig) -> Route {
         name: escape(&config.name),
         pool,
         stream_idle: config.stream_idle.map(duration),
+        rate_limits: texts(&config.rate_limits),
         matches: route_match(&config.matches),
         redirect,
         respond,

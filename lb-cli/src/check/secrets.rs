@@ -1,0 +1,22 @@
+//! Secrets that cookies are signed with: their files are there and hold enough.
+
+use lb_server::{Config, SecretsConfig};
+
+/// What keeps the secrets of `config` from being used, each with its place.
+pub(super) fn problems(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut examine = |place: String, secrets: &SecretsConfig| {
+        if let Err(error) = secrets.check() {
+            problems.push(format!("{place}: {:#}", anyhow::Error::from(error)));
+        }
+    };
+    if let Some(sessions) = &config.sessions {
+        examine("sessions".to_owned(), &sessions.secrets);
+    }
+    for (name, pool) in &config.pools {
+        if let Some(affinity) = &pool.affinity {
+            examine(format!("pools.{name}.affinity"), &affinity.secrets);
+        }
+    }
+    problems
+}
