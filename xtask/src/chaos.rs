@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Break backends behind this build instead of building one
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
+    /// What `cargo xtask test` plays: few requests, a build made for tests, counts and no times
+    #[arg(long, conflicts_with_all = ["scenario", "seconds", "rate", "peers", "binary"])]
+    short: bool,
 }
 
 /// A proxy beside ours.
@@ -53,6 +56,9 @@ impl Peer {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::load()?;
+    if arguments.short {
+        return short(&workspace);
+    }
     let binary = match &arguments.binary {
         Some(binary) => binary.clone(),
         None => {
@@ -159,6 +165,7 @@ fn table(outcomes: &[Value]) -> String {
         "GET errors",
         "POST errors",
         "keyed",
+        "no connection",
         "twice",
         "longest gap ms",
         "longest ms",
@@ -178,6 +185,7 @@ fn table(outcomes: &[Value]) -> String {
                 count("failed_gets"),
                 count("failed_posts"),
                 count("failed_keyed_posts"),
+                count("unsent"),
                 count("posts_twice"),
                 cell("longest_gap_ms"),
                 cell("longest_ms"),

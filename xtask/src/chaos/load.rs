@@ -67,6 +67,10 @@ pub(crate) enum Method {
     Keyed,
 }
 
+impl Method {
+    pub(crate) const ALL: [Self; 3] = [Self::Get, Self::Post, Self::Keyed];
+}
+
 impl Mix {
     fn method(self, id: u64) -> Method {
         match (self, id % 10) {

@@ -68,12 +68,16 @@ impl Outcome {
     }
 
     /// The same without those that could not even be sent.
-    pub(crate) fn failed_sent(&self) -> usize {
-        let sent = self
-            .records
-            .iter()
-            .filter(|record| record.end != End::Unsent);
-        sent.filter(|record| !record.is_good()).count()
+    pub(crate) fn failed_sent(&self, methods: &[Method]) -> usize {
+        self.failed(methods) - self.unsent(methods)
+    }
+
+    fn unsent(&self, methods: &[Method]) -> usize {
+        let unsent = self.records.iter();
+        let unsent = unsent.filter(|record| record.end == End::Unsent);
+        unsent
+            .filter(|record| methods.contains(&record.method))
+            .count()
     }
 
     /// The longest that a GET took.
@@ -160,9 +164,10 @@ impl Outcome {
             "proxy": proxy,
             "requests": self.records.len(),
             "offered_per_second": self.offered(),
-            "failed_gets": self.failed(&[Method::Get]),
-            "failed_posts": self.failed(&[Method::Post]),
-            "failed_keyed_posts": self.failed(&[Method::Keyed]),
+            "failed_gets": self.failed_sent(&[Method::Get]),
+            "failed_posts": self.failed_sent(&[Method::Post]),
+            "failed_keyed_posts": self.failed_sent(&[Method::Keyed]),
+            "unsent": self.unsent(&Method::ALL),
             "failures": self.failures(),
             "posts_twice": self.twice,
             "longest_gap_ms": milliseconds(self.longest_gap()),

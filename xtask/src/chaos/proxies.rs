@@ -168,7 +168,7 @@ fn ours(setup: Setup, backends: &[u16], port: u16, directory: &Directory) -> Str
     };
     let mut watch = String::new();
     if setup.has_breaker {
-        watch += "circuit_breaker = { failure_ratio = 0.3 }\n";
+        watch += "circuit_breaker = { failure_ratio = 0.3, window = \"2s\" }\n";
     }
     if !setup.ejects {
         watch += "outlier_detection = \"off\"\n";

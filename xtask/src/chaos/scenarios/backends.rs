@@ -152,7 +152,7 @@ fn delay(play: &Play<'_>, setup: Setup) -> Result<Outcome> {
     pause(play.fault);
     let mut outcome = Outcome::new(load.finish()?, &stage.journals()?);
     outcome.promise_once();
-    let all = outcome.failed(&[Method::Get, Method::Post, Method::Keyed]);
+    let all = outcome.failed(&Method::ALL);
     outcome.promise_none("requests failed", all);
     let after = outcome
         .records()

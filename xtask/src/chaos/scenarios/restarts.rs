@@ -115,7 +115,10 @@ fn leave(play: &Play<'_>, setup: Setup) -> Result<(Outcome, Left)> {
     }
     let mut outcome = Outcome::new(records, &stage.journals()?);
     outcome.promise_once();
-    outcome.promise_none("requests failed that were sent", outcome.failed_sent());
+    outcome.promise_none(
+        "requests failed that were sent",
+        outcome.failed_sent(&Method::ALL),
+    );
     let left = Left {
         asked,
         download,
@@ -138,7 +141,7 @@ pub(super) fn rolling(play: &Play<'_>) -> Result<Outcome> {
     }
     let mut outcome = Outcome::new(load.finish()?, &stage.journals()?);
     outcome.promise_once();
-    let all = outcome.failed(&[Method::Get, Method::Post, Method::Keyed]);
+    let all = outcome.failed(&Method::ALL);
     outcome.promise_none("requests failed", all);
     Ok(outcome)
 }
