@@ -256,3 +256,22 @@ fn check_reads_the_secrets() {
     );
     assert!(said.contains("sessions: "), "{said}");
 }
+
+#[test]
+fn check_reads_what_redis_needs() {
+    let directory = tempfile::tempdir().unwrap();
+    let check = |keys: &str| {
+        let redis = format!("{VALID}\n[redis]\nurl = \"rediss://127.0.0.1:1\"\n{keys}\n");
+        fs::write(directory.path().join("lb.toml"), redis).unwrap();
+        let output = lb_cli(directory.path(), &["check"]);
+        (output.status.code(), text(output.stderr))
+    };
+    fs::write(directory.path().join("secret"), "secret\n").unwrap();
+    assert_eq!(check("password_file = \"secret\"").0, Some(0));
+    let (code, said) = check("password_file = \"missing\"");
+    assert_eq!(code, Some(3));
+    assert!(said.contains("cannot read `password_file`"), "{said}");
+    let (code, said) = check("ca = \"secret\"");
+    assert_eq!(code, Some(3));
+    assert!(said.contains("`ca` of [redis] cannot be used"), "{said}");
+}

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "redis")]
 mod connect;
+mod files;
 mod link;
 mod report;
 #[cfg(test)]

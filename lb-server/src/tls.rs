@@ -8,7 +8,7 @@ mod self_signed;
 pub(crate) mod tests;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -110,6 +110,11 @@ pub(crate) fn server_config(
     // Early data can be replayed.
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
+}
+
+/// Whether there is at least one certificate in a PEM file.
+pub(crate) fn check_certificates(path: &Path) -> Result<(), TlsError> {
+    pem::certificates(path).map(|_| ())
 }
 
 /// Makes what a pool's connections verify and offer.

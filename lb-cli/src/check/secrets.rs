@@ -1,6 +1,6 @@
-//! Secrets that cookies are signed with: their files are there and hold enough.
+//! Secrets: what cookies are signed with, and what Redis asks for. Their files are there and hold enough.
 
-use lb_server::{Config, SecretsConfig};
+use lb_server::{Config, RedisConfig, SecretsConfig};
 
 /// What keeps the secrets of `config` from being used, each with its place.
 pub(super) fn problems(config: &Config) -> Vec<String> {
@@ -17,6 +17,9 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         if let Some(affinity) = &pool.affinity {
             examine(format!("pools.{name}.affinity"), &affinity.secrets);
         }
+    }
+    if let Some(Err(error)) = config.redis.as_ref().map(RedisConfig::check) {
+        problems.push(format!("redis: {:#}", anyhow::Error::from(error)));
     }
     problems
 }

@@ -32,40 +32,20 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(config: &RedisConfig) -> Result<Self, Error> {
-        let wrong = |text: String, source: std::io::Error| {
-            Error::new(ErrorKind::Config, text).with_source(source)
+        // The password is read with every connection, so that a new one needs no restart; now, so that a
+        // wrong path is found at once.
+        config.check()?;
+        let unreadable = |error: std::io::Error| {
+            Error::new(ErrorKind::Tls, "cannot read `ca` of [redis]").with_source(error)
         };
-        let root_cert = match &config.ca {
-            Some(path) => Some(std::fs::read(path).map_err(|error| {
-                let text = format!("cannot read `ca` of [redis], `{}`", path.display());
-                wrong(text, error)
-            })?),
-            None => None,
-        };
-        let client = Self {
+        let root_cert = config.ca.as_ref().map(std::fs::read).transpose();
+        Ok(Self {
             config: config.clone(),
             certificates: TlsCertificates {
                 client_tls: None,
-                root_cert,
+                root_cert: root_cert.map_err(unreadable)?,
             },
-        };
-        // Read with every connection, so that a new password needs no restart; now, so that a wrong path
-        // is found at once.
-        if let Err(error) = client.password() {
-            return Err(wrong(
-                "cannot read `password_file` of [redis]".to_owned(),
-                error,
-            ));
-        }
-        Ok(client)
-    }
-
-    fn password(&self) -> std::io::Result<Option<String>> {
-        let Some(path) = &self.config.password_file else {
-            return Ok(None);
-        };
-        let text = std::fs::read_to_string(path)?;
-        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+        })
     }
 
     fn login(&self) -> Result<RedisConnectionInfo, StoreError> {
@@ -75,6 +55,7 @@ impl Client {
             login = login.set_username(username);
         }
         let password = self
+            .config
             .password()
             .map_err(|error| StoreError::Unusable(format!("its password_file: {error}").into()))?;
         if let Some(password) = password {
