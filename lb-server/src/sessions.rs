@@ -6,13 +6,14 @@ mod redis;
 mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderValue;
 use http::header::COOKIE;
 use lb_session::cookie::{self, SetCookie};
 use lb_session::{
     Changes, Committed, Presented, Record, SessionCookie, SessionId, SessionParameters,
-    SessionStore,
+    SessionStore, Write,
 };
 
 use crate::clock;
@@ -38,6 +39,7 @@ pub(crate) struct SessionService {
     parameters: SessionParameters,
     /// Whether requests go on without a session that cannot be loaded or stored.
     is_lenient: bool,
+    has_said_full: AtomicBool,
     place: Place,
 }
 
@@ -87,6 +89,7 @@ impl SessionService {
             cookie: SessionCookie::new(cookie, &config.secrets.load_or(spare)?),
             parameters,
             is_lenient: on_error != Some(OnStoreError::Deny),
+            has_said_full: AtomicBool::new(false),
             place,
         })
     }
@@ -155,6 +158,7 @@ impl SessionService {
             record,
             outdated: (!presented.current).then(|| presented.id.clone()),
             is_lost: false,
+            is_destroyed: false,
         })
     }
 
@@ -164,6 +168,7 @@ impl SessionService {
             record: None,
             outdated: None,
             is_lost: false,
+            is_destroyed: false,
         }
     }
 
@@ -194,8 +199,15 @@ impl SessionService {
             Err(CommitError::Session(_too_large)) => Ok(Committed::TooLarge),
             Err(CommitError::Store(error)) => {
                 self.failed(&error)?;
-                // Nothing is known of the session, so nothing is said to the client.
-                Ok(Committed::Gone)
+                // Nothing is known of the session, so nothing is said to the client, but that who logs
+                // out keeps no cookie. The record ends by its lifetimes.
+                Ok(
+                    if changes.ended.is_some() && changes.write == Write::Nothing {
+                        Committed::Destroyed
+                    } else {
+                        Committed::Gone
+                    },
+                )
             }
         }
     }
@@ -213,7 +225,12 @@ impl SessionService {
 
     /// What becomes of a reply whose session got no place.
     fn refused(&self) -> Result<(), Error> {
-        tracing::warn!("a session got no place: `max_sessions` is too small for those logged in");
+        // Once, so that nobody who opens sessions fills the log.
+        if !self.has_said_full.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a session got no place: `max_sessions` is too small for those logged in"
+            );
+        }
         if self.is_lenient {
             Ok(())
         } else {
@@ -245,6 +262,8 @@ struct Loaded {
     outdated: Option<SessionId>,
     /// Whether it is empty for want of the store, so that nothing of it may be stored.
     is_lost: bool,
+    /// Whether the handler has ended it.
+    is_destroyed: bool,
 }
 
 fn fresh_id() -> Result<SessionId, Error> {

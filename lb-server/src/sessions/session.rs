@@ -93,10 +93,17 @@ impl Session {
 
     /// Ends the session with all it holds, a logout; what is inserted afterwards begins a new one.
     ///
+    /// While a store elsewhere gives no answer and `on_store_error` is `"allow"`, the client loses its
+    /// cookie, and the session ends by its lifetimes.
+    ///
     /// # Errors
     /// As [`Session::get`].
     pub async fn destroy(&self) -> Result<(), Error> {
-        self.with(lb_session::Session::destroy).await
+        self.with_loaded(|loaded| {
+            loaded.session.destroy();
+            loaded.is_destroyed = true;
+        })
+        .await
     }
 
     /// Whether its id has been rotated, now or before.
@@ -118,6 +125,10 @@ impl Session {
     }
 
     async fn with<T>(&self, act: impl FnOnce(&mut lb_session::Session) -> T) -> Result<T, Error> {
+        self.with_loaded(|loaded| act(&mut loaded.session)).await
+    }
+
+    async fn with_loaded<T>(&self, act: impl FnOnce(&mut Loaded) -> T) -> Result<T, Error> {
         let visit = self.exchange.visit().ok_or_else(|| {
             Error::new(
                 ErrorKind::Config,
@@ -165,7 +176,7 @@ impl Visit {
     async fn with<T>(
         &self,
         store: Option<&dyn Store>,
-        act: impl FnOnce(&mut lb_session::Session) -> T,
+        act: impl FnOnce(&mut Loaded) -> T,
     ) -> Result<T, Error> {
         let is_unread = matches!(*self.state.lock(), State::Unread);
         let loaded = if is_unread {
@@ -180,7 +191,7 @@ impl Visit {
             *state = State::Open(loaded);
         }
         match &mut *state {
-            State::Open(loaded) => Ok(act(&mut loaded.session)),
+            State::Open(loaded) => Ok(act(loaded)),
             _ => Err(Error::new(
                 ErrorKind::Session,
                 "the reply has gone out, so nothing of its session can be changed",
@@ -200,6 +211,8 @@ impl Visit {
             cookies::vary(&mut response);
             if !loaded.is_lost {
                 self.commit(loaded, &mut response, store).await?;
+            } else if loaded.is_destroyed {
+                self.withdraw(&mut response);
             }
         }
         Ok(response)
@@ -213,6 +226,11 @@ impl Visit {
     fn issue(&self, id: &SessionId, response: &mut Response) {
         self.has_set_cookie.store(true, Ordering::Relaxed);
         self.service.issue(id, response);
+    }
+
+    fn withdraw(&self, response: &mut Response) {
+        self.has_set_cookie.store(true, Ordering::Relaxed);
+        self.service.withdraw(response);
     }
 
     async fn commit(
@@ -236,10 +254,7 @@ impl Visit {
         }
         match self.service.commit(&changes, record, store).await? {
             Committed::Created(id) | Committed::Rotated(id) => self.issue(&id, response),
-            Committed::Destroyed => {
-                self.has_set_cookie.store(true, Ordering::Relaxed);
-                self.service.withdraw(response);
-            }
+            Committed::Destroyed => self.withdraw(response),
             Committed::Updated => {
                 if let Some(id) = outdated {
                     self.issue(&id, response);

@@ -1,6 +1,6 @@
 //! Sessions through the whole data path: cookies, rotation, lifetimes, what clients forge.
 
-mod shared;
+mod redis;
 mod wrong;
 
 use std::time::Duration;

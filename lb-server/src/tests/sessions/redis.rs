@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 
-use super::{Browser, NOBODY, Proxy, SECRETS, app};
+use super::{Browser, Proxy, SECRETS, app};
 use crate::redis::{Command, Store, StoreError, Value};
 
 /// An instance whose sessions are in this store.
@@ -73,12 +73,25 @@ async fn without_an_answer_requests_go_on_without_a_session_or_are_refused() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_logs_out_while_there_is_no_answer_keeps_no_cookie() {
+    let mut browser = Browser::new(&super::proxy("")).await;
+    browser.get("/login/ada").await;
+    let store = Arc::new(Gone) as Arc<dyn Store>;
+    browser.client = instance(&store, "").connect().await;
+    let reply = browser.get("/logout/").await;
+    assert_eq!(reply.status(), StatusCode::OK);
+    assert_eq!(reply.field("cache-control"), "no-store");
+    assert_eq!(browser.jar, None);
+}
+
 #[cfg(feature = "redis")]
 mod real {
     use std::time::Duration;
 
     use lb_session::{Record, Session, SessionParameters};
 
+    use super::super::NOBODY;
     use super::*;
     use crate::redis::tests::server::{RedisServer, ask};
 
