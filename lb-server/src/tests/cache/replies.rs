@@ -255,3 +255,27 @@ async fn what_decides_over_the_route_keeps_responses_apart() {
     assert_eq!(client.send(beta).await.text(), "beta");
     assert_eq!(origin.count(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cookie_of_ours_is_not_stored() {
+    let secret = "1".repeat(34);
+    let proxy = super::Proxy::with(
+        &["http://a:80"],
+        &format!(
+            "affinity = {{ cookie = \"route\", secret = \"{secret}\" }}\n\
+             [caches.main]\n[[routes]]\npool = \"default\"\ncache = \"main\"\n"
+        ),
+    );
+    let origin = Origin::of(&proxy, &[&fresh("hello")]);
+    let mut client = proxy.connect().await;
+    let first = client.get("/").await;
+    assert!(first.field("set-cookie").starts_with("route="));
+    assert_eq!(
+        first.field("cache-status"),
+        "lb; fwd=uri-miss; ttl=60; stored"
+    );
+    let second = client.get("/").await;
+    assert_eq!(second.field("set-cookie"), "");
+    assert_eq!(second.field("cache-control"), "max-age=60");
+    assert_eq!(origin.count(), 1);
+}
