@@ -8,6 +8,7 @@
 //! with its line and a caret.
 
 mod check;
+mod conceal;
 mod defaults;
 mod error;
 mod hash_key;

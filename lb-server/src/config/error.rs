@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::conceal;
+
 /// A configuration that cannot be used: every problem that was found, in the order of the file.
 ///
 /// Its text shows each problem with the line and a caret; serialised it is the list of problems.
@@ -185,8 +187,8 @@ impl Finding {
     ) -> Self {
         Self {
             path: path.into(),
-            message: message.into(),
-            help: Some(help.into()),
+            message: conceal::passwords(&message.into()),
+            help: Some(conceal::passwords(&help.into())),
             at_key: false,
         }
     }

@@ -8,6 +8,7 @@ pub(super) use toml::{parse as parse_toml, parse_value as parse_toml_value};
 
 use std::ops::Range;
 
+use super::conceal;
 use super::error::{ConfigProblem, Excerpt, Finding};
 use crate::config::error::ValueError;
 
@@ -209,7 +210,7 @@ fn point(problem: &mut ConfigProblem, name: &str, text: &str, span: Range<usize>
 /// At most 100 characters of a line, so that a file of one long line stays readable.
 fn excerpt(line: &str, column: usize, width: usize) -> Excerpt {
     const SHOWN: usize = 100;
-    let line: Vec<char> = line
+    let line: Vec<char> = conceal::passwords(line)
         .trim_end()
         .chars()
         // A tab would move the caret, a control character the terminal.
