@@ -46,7 +46,7 @@ async fn start(listen: &str, backends: &[Running]) -> Result<Running, Failure> {
         // Sessions end with the demonstration.
         SessionConfig::ephemeral(),
         RateLimitConfig::off(),
-        CacheConfig::off(),
+        CacheConfig::default(),
     )
     .map_err(start_failure)?;
     for backend in backends {

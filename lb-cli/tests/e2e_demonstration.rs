@@ -22,12 +22,19 @@ fn answers_the_example_application() {
     let mut process = Process::start("lb-cli", &mut serve);
     let (_, url) = listening(&process);
     let url = url.replace("127.0.0.1", "localhost");
-    let users = Curl::get(&format!("{url}/api/users"))
-        .arguments(&["-4", "--http2"])
-        .send()
-        .expect(200);
-    assert_eq!(users.version, "2");
-    assert!(users.json().is_array() || users.json().is_object());
+    let ask = || {
+        Curl::get(&format!("{url}/api/users"))
+            .arguments(&["-4", "--http2"])
+            .send()
+            .expect(200)
+    };
+    let made = ask();
+    assert_eq!(made.version, "2");
+    assert!(made.json().is_array());
+    assert!(made.header("cache-status").unwrap().contains("stored"));
+    let kept = ask();
+    assert_eq!(kept.json(), made.json());
+    assert!(kept.header("cache-status").unwrap().contains("hit"));
     // What the application does not answer itself goes to one of the built-in backends.
     Curl::get(&format!("{url}/anything"))
         .arguments(&["-4"])

@@ -1,4 +1,4 @@
-//! A program that answers some requests itself, with sessions, and forwards the rest.
+//! A program that answers some requests itself, with a cache and sessions, and forwards the rest.
 //!
 //! `lb-cli serve` shows this application too, when it has no configuration.
 //!
@@ -33,15 +33,14 @@ struct Login {
 /// The application: what it does not know itself goes to a backend.
 pub(crate) async fn app(request: Request, exchange: Exchange) -> Result<Response, Error> {
     match (request.method().as_str(), request.uri().path()) {
+        // Made once a minute, however many ask.
         ("GET" | "HEAD", "/api/users") => {
-            let users = [
-                User { id: 1, name: "Ada" },
-                User {
-                    id: 2,
-                    name: "Linus",
-                },
-            ];
-            Ok(reply::json(200, &users))
+            let minute = Duration::from_secs(60);
+            let users = || async { Ok(reply::json(200, &users())) };
+            exchange
+                .cache()
+                .get_or_insert_with("users", minute, users)
+                .await
         }
         // Checks the payload, at most 16 KiB of it, then opens a session.
         ("POST", "/api/login") => {
@@ -71,6 +70,17 @@ pub(crate) async fn app(request: Request, exchange: Exchange) -> Result<Response
     }
 }
 
+/// Stands for a query that takes its time.
+fn users() -> [User; 2] {
+    [
+        User { id: 1, name: "Ada" },
+        User {
+            id: 2,
+            name: "Linus",
+        },
+    ]
+}
+
 fn verify(user: &str, password: &str) -> bool {
     (user, password) == ("demo", "demo")
 }
@@ -82,7 +92,7 @@ async fn main() -> Result<(), Error> {
         LoadBalancerConfig::new(Algorithm::LeastConnections),
         SessionConfig::ephemeral().max_age(Duration::from_secs(3600)),
         RateLimitConfig::off(),
-        CacheConfig::off(),
+        CacheConfig::default(),
     )?;
     for url in std::env::args().skip(1) {
         let backend = BackendConfig::new(url).map_err(Error::handler)?;
