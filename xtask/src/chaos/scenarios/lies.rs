@@ -95,9 +95,11 @@ pub(super) fn storm(play: &Play<'_>) -> Result<Outcome> {
     let heads: usize = journals.iter().map(|journal| journal.heads.len()).sum();
     let offered = precise(records.len());
     let mut outcome = Outcome::new(records, &journals);
-    // A budget that has rested for a second has that second's worth in hand.
-    let allowed = 1.2 * offered + 10.0 * (seconds + 1.0);
-    outcome.promise("upstream requests", precise(heads), allowed, allowed * 1.02);
+    let promised = 1.2 * offered + 10.0 * seconds;
+    // A budget that has rested for a second has that second's worth in hand on top.
+    let reserve = 10.0;
+    let bound = (promised + reserve) * 1.02;
+    outcome.promise("upstream requests", precise(heads), promised, bound);
     let beyond = precise(heads) - 1.2 * offered;
     outcome.note("beyond 1.2 per request, each second", beyond / seconds);
     outcome.promise_once();
