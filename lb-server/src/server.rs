@@ -1,7 +1,6 @@
 //! The server: built once from a configuration, and started.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -132,10 +131,7 @@ impl Server {
                 bound.push((socket, Arc::clone(&listener)));
             }
         }
-        let threads = process
-            .threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get);
+        let threads = process.workers();
         let max_connections = process
             .max_connections
             .map_or_else(default_max_connections, |max| max.get() as usize);
@@ -247,6 +243,8 @@ impl Workers {
                 .name(format!("lb-worker-{number}"))
                 .spawn(move || {
                     let _running = token;
+                    // Dropped before that: the exchanges that it cuts off leave their records first.
+                    let runtime = runtime;
                     runtime.block_on(async move {
                         if let Some(watch) = watch {
                             tokio::spawn(watch);

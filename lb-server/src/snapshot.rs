@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use lb_core::{Backend, BackendId, Pool, PoolParameters, QueuePolicy, RetryBudget, Weight};
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
 
+use crate::access_log::AccessLog;
 use crate::affinity::{self, Affinity};
 use crate::cache::{self, HttpCache};
 use crate::clock;
@@ -45,6 +46,9 @@ pub(crate) struct Snapshot {
     /// What signs where nothing else is written; kept across reloads, as sessions are.
     spare_secret: SpareSecret,
     pub(crate) caches: BTreeMap<String, Arc<HttpCache>>,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// Fields of requests that the access log tells.
+    pub(crate) logged_fields: Vec<HeaderName>,
     /// Who takes the records of exchanges.
     pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
 }
@@ -124,6 +128,9 @@ impl Snapshot {
             let cache = route.cache.as_ref().and_then(|name| caches.get(name));
             routes.push(Route::new(route, target, limits).cached_by(cache.cloned()));
         }
+        let access_log =
+            AccessLog::build(config, previous.and_then(|it| it.access_log.as_deref()))?;
+        let sinks = access_log.iter().map(|log| Arc::clone(log) as _).collect();
         Ok(Self {
             process: config.server.clone(),
             routes,
@@ -133,7 +140,11 @@ impl Snapshot {
             has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
             spare_secret,
             caches,
-            sinks: Vec::new(),
+            sinks,
+            logged_fields: access_log
+                .as_ref()
+                .map_or_else(Vec::new, |_| config.access_log.headers.clone()),
+            access_log,
         })
     }
 
