@@ -1,6 +1,6 @@
 //! The formats of a line.
 
-mod common;
+mod apache;
 mod haproxy;
 mod json;
 mod logfmt;
@@ -39,8 +39,8 @@ impl Formatter {
     pub(crate) fn write(&self, line: &Line<'_>, out: &mut Vec<u8>) {
         match self.format {
             AccessLogFormat::Json => json::write(self, line, out),
-            AccessLogFormat::Common => common::write(self, line, out, common::Kind::Common),
-            AccessLogFormat::Combined => common::write(self, line, out, common::Kind::Combined),
+            AccessLogFormat::Common => apache::write(self, line, out, apache::Kind::Common),
+            AccessLogFormat::Combined => apache::write(self, line, out, apache::Kind::Combined),
             AccessLogFormat::Logfmt => logfmt::write(self, line, out),
             AccessLogFormat::Haproxy => haproxy::write(self, line, out),
             AccessLogFormat::Pretty => pretty::write(self, line, out),
