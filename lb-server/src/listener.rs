@@ -18,6 +18,7 @@ use crate::connection::{self, Terms, Wear};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::headers;
+use crate::metrics::{HandshakeResult, ListenerCounters};
 use crate::pipeline::{Arrival, Handshake, Pipeline};
 use crate::tls;
 use crate::transport::{Io, Transport};
@@ -39,7 +40,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn build(name: &str, config: &ListenerConfig) -> Result<Self, Error> {
+    pub(crate) fn build(
+        name: &str,
+        config: &ListenerConfig,
+        counters: Arc<ListenerCounters>,
+    ) -> Result<Self, Error> {
         let tls = match &config.tls {
             ListenerTls::Off => None,
             tls => Some(tls::server_config(tls, &config.protocols).map_err(|error| {
@@ -62,12 +67,18 @@ impl Listener {
                     max_requests: config.max_requests_per_connection,
                     max_age: config.max_connection_age,
                 },
+                counters,
             }),
         })
     }
 
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// What is counted of it.
+    pub(crate) fn counters(&self) -> &Arc<ListenerCounters> {
+        &self.terms.counters
     }
 }
 
@@ -268,6 +279,7 @@ pub(crate) async fn serve(
         admission,
     } = accepted;
     let began = clock::now();
+    let counters = listener.counters();
     let _guards = (admission, drain.guard());
     // Each phase has a place of its own, so that an idle connection has no room for a handshake.
     let opening = Box::pin(tokio::time::timeout(
@@ -282,14 +294,24 @@ pub(crate) async fn serve(
     let (transport, protocol) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
+            if listener.is_tls() {
+                counters.handshake(HandshakeResult::Failed);
+            }
             tracing::debug!(%error, %peer, listener = &*listener.name, "a connection was not opened");
             return;
         }
         Err(_elapsed) => {
+            if listener.is_tls() {
+                counters.handshake(HandshakeResult::Timeout);
+            }
             tracing::debug!(%peer, listener = &*listener.name, "a handshake took too long");
             return;
         }
     };
+    if listener.is_tls() {
+        counters.handshake(HandshakeResult::Ok(transport.tls_version()));
+    }
+    let _open = counters.opened(protocol);
     // Without TLS there is no handshake, only first bytes that are waited for.
     let handshake = match transport.is_tls() {
         true => clock::now().saturating_duration_since(began),

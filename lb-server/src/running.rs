@@ -1,5 +1,6 @@
 //! A server that is listening, and the way to it from anywhere.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +16,7 @@ use crate::config::{BackendConfig, ListenAddress};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
-use crate::metrics::{Metrics, ServerCounters};
+use crate::metrics::{self, Metrics, MetricsFormat, ServerCounters, Unused};
 use crate::redis::{Report, Store};
 use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
@@ -208,7 +209,25 @@ impl Handle {
     /// Reads what was counted since the start.
     pub fn metrics(&self) -> Metrics {
         let snapshot = self.snapshot();
-        let mut metrics = self.inner.counters.read(snapshot.backend_metrics());
+        let sums = self.inner.counters.read();
+        let routes = snapshot.route_counters();
+        let mut metrics = Metrics {
+            request_count: sums.answered,
+            error_count: sums.errors,
+            average_response_time: Duration::from_micros(
+                sums.total_micros.checked_div(sums.answered).unwrap_or(0),
+            ),
+            active_requests: sums.active,
+            reasons: sums.reasons,
+            routes: routes
+                .map(|(name, counters)| (name.to_owned(), counters.read()))
+                .collect(),
+            held_bytes: 0,
+            backends: snapshot.backend_metrics(),
+            rate_limits: BTreeMap::new(),
+            redis: None,
+            caches: BTreeMap::new(),
+        };
         metrics.rate_limits = snapshot.limits.metrics();
         metrics.redis = self.inner.store.get().map(|report| report.read());
         metrics.held_bytes = self.inner.memory.held();
@@ -216,6 +235,25 @@ impl Handle {
         let caches = caches.map(|(name, cache)| (name.clone(), cache.metrics()));
         metrics.caches = caches.collect();
         metrics
+    }
+
+    /// What was counted since the start, as text that monitoring systems read, O(series).
+    pub fn exposition(&self, format: MetricsFormat) -> String {
+        metrics::exposition(self, format)
+    }
+
+    /// What the links to the store report, where there is one.
+    pub(crate) fn store_report(&self) -> Option<&Report> {
+        self.inner.store.get().map(Arc::as_ref)
+    }
+
+    /// How many connections to each backend serve no request.
+    pub(crate) fn unused_connections(&self) -> Unused {
+        let mut unused = Unused::new();
+        for upstreams in &*self.inner.upstreams.lock() {
+            upstreams.unused(|id, count| *unused.entry(id.clone()).or_insert(0) += count);
+        }
+        unused
     }
 
     /// The sessions; `None` where there are none.

@@ -22,7 +22,9 @@ use crate::config::{
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
-use crate::metrics::{BackendCounters, BackendMetrics};
+use crate::metrics::{
+    BackendCounters, BackendMetrics, Bounds, ListenerCounters, PoolCounters, RouteCounters,
+};
 use crate::queue::Queue;
 use crate::record::RecordSink;
 use crate::routes::{Route, Target};
@@ -45,6 +47,12 @@ pub(crate) struct Snapshot {
     /// What signs where nothing else is written; kept across reloads, as sessions are.
     spare_secret: SpareSecret,
     pub(crate) caches: BTreeMap<String, Arc<HttpCache>>,
+    /// What is counted of each listener.
+    pub(crate) listeners: BTreeMap<String, Arc<ListenerCounters>>,
+    /// What is counted of requests that no route takes.
+    pub(crate) unrouted: RouteCounters,
+    /// Kept across reloads: what was counted cannot be sorted into other buckets.
+    bounds: Arc<Bounds>,
     /// Who takes the records of exchanges.
     pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
 }
@@ -59,6 +67,8 @@ pub(crate) struct PoolEntry {
     pub(crate) queue: Arc<Queue>,
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) affinity: Option<Box<Affinity>>,
+    pub(crate) counters: Arc<PoolCounters>,
+    bounds: Arc<Bounds>,
     config: LoadBalancerConfig,
     targets: RwLock<HashMap<BackendId, Arc<BackendTarget>, RandomState>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
@@ -75,6 +85,7 @@ pub(crate) struct BackendTarget {
     pub(crate) tls: Option<BackendTls>,
     pub(crate) timeouts: PoolTimeouts,
     pub(crate) counters: Arc<BackendCounters>,
+    pub(crate) pool_counters: Arc<PoolCounters>,
     /// Its pool's.
     pub(crate) queue: Arc<Queue>,
 }
@@ -84,6 +95,14 @@ pub(crate) struct BackendTarget {
 pub(crate) struct BackendTls {
     pub(crate) config: Arc<rustls::ClientConfig>,
     pub(crate) server_name: ServerName<'static>,
+}
+
+impl BackendTarget {
+    /// Its identity within its pool: its name, or its URL.
+    pub(crate) fn label(&self) -> &str {
+        let id = self.id.as_str();
+        id.get(self.pool.len() + 1..).unwrap_or(id)
+    }
 }
 
 impl Snapshot {
@@ -110,19 +129,29 @@ impl Snapshot {
                 .map(Arc::new)
             })
             .transpose()?;
+        let bounds = previous.map_or_else(
+            || Bounds::of_seconds(&config.metrics.duration_buckets),
+            |previous| Arc::clone(&previous.bounds),
+        );
         let mut pools = BTreeMap::new();
         for (name, pool) in &config.pools {
             let affinity = Affinity::build(config, name, &spare_secret)?;
-            let pool = PoolEntry::build(name, pool, affinity)?;
+            let before = previous.and_then(|it| it.pools.get(name));
+            let pool = PoolEntry::build(name, pool, affinity, &bounds, before.map(Arc::as_ref))?;
             pools.insert(name.clone(), Arc::new(pool));
         }
         let caches = cache::build(config);
+        let count = |before: Option<&RouteCounters>| {
+            RouteCounters::build(config.listeners.keys(), &bounds, before)
+        };
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             let target = resolve(route, &pools, has_handler)?;
             let limits = limits.of_route(&route.rate_limits);
             let cache = route.cache.as_ref().and_then(|name| caches.get(name));
-            routes.push(Route::new(route, target, limits).cached_by(cache.cloned()));
+            let before = previous.and_then(|it| it.route(&route.name));
+            let counters = count(before.map(|before| &before.counters));
+            routes.push(Route::new(route, target, limits, counters).cached_by(cache.cloned()));
         }
         Ok(Self {
             process: config.server.clone(),
@@ -133,8 +162,40 @@ impl Snapshot {
             has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
             spare_secret,
             caches,
+            listeners: config
+                .listeners
+                .keys()
+                .map(|name| {
+                    let before = previous.and_then(|it| it.listeners.get(name));
+                    let counters = before.map_or_else(Arc::default, Arc::clone);
+                    (name.clone(), counters)
+                })
+                .collect(),
+            unrouted: count(previous.map(|previous| &previous.unrouted)),
+            bounds,
             sinks: Vec::new(),
         })
+    }
+
+    /// What is counted of a listener.
+    pub(crate) fn counters_of(&self, listener: &str) -> Arc<ListenerCounters> {
+        self.listeners.get(listener).cloned().unwrap_or_default()
+    }
+
+    /// What durations are sorted into.
+    pub(crate) fn bounds(&self) -> &Arc<Bounds> {
+        &self.bounds
+    }
+
+    fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.name == name)
+    }
+
+    /// What was counted of each route, and under the empty name of what none took.
+    pub(crate) fn route_counters(&self) -> impl Iterator<Item = (&str, &RouteCounters)> {
+        let routes = self.routes.iter();
+        let routes = routes.map(|route| (route.name.as_str(), &route.counters));
+        routes.chain([("", &self.unrouted)])
     }
 
     /// What was counted of each backend.
@@ -199,6 +260,8 @@ impl PoolEntry {
         name: &str,
         config: &LoadBalancerConfig,
         affinity: Option<Box<Affinity>>,
+        bounds: &Arc<Bounds>,
+        before: Option<&Self>,
     ) -> Result<Self, Error> {
         let parameters =
             PoolParameters::new(config.algorithm).balance_factor(config.hash.balance_factor);
@@ -210,16 +273,26 @@ impl PoolEntry {
                     format!("pool `{name}` cannot be used: {error}"),
                 )
             })?;
+        let counters = before.map_or_else(
+            || Arc::new(PoolCounters::new(bounds)),
+            |before| Arc::clone(&before.counters),
+        );
         let entry = Self {
             name: name.into(),
             balancer,
             hash: config.hash.clone(),
-            retries: Retries::new(config.retry.clone(), Arc::new(RetryBudget::new(now))),
+            retries: Retries::new(
+                config.retry.clone(),
+                Arc::new(RetryBudget::new(now)),
+                Arc::clone(&counters),
+            ),
             queue: Arc::new(Queue::default()),
             queue_policy: QueuePolicy::default()
                 .size(config.queue as usize)
                 .timeout(config.timeouts.queue),
             affinity,
+            counters,
+            bounds: Arc::clone(bounds),
             config: config.clone(),
             targets: RwLock::new(HashMap::default()),
             tls: Mutex::new(None),
@@ -228,7 +301,7 @@ impl PoolEntry {
             entry.queue.set_limited();
         }
         for backend in &config.backends {
-            entry.insert(backend)?;
+            entry.insert(backend, before)?;
         }
         entry.seal();
         Ok(entry)
@@ -250,7 +323,7 @@ impl PoolEntry {
 
     /// Adds a backend while picks go on.
     pub(crate) fn add(&self, config: &BackendConfig) -> Result<BackendId, Error> {
-        let id = self.insert(config)?;
+        let id = self.insert(config, None)?;
         self.seal();
         Ok(id)
     }
@@ -262,7 +335,8 @@ impl PoolEntry {
         }
     }
 
-    fn insert(&self, config: &BackendConfig) -> Result<BackendId, Error> {
+    /// Goes on with what `before` has counted of the same backend.
+    fn insert(&self, config: &BackendConfig, before: Option<&Self>) -> Result<BackendId, Error> {
         let label = config
             .name
             .clone()
@@ -281,7 +355,11 @@ impl PoolEntry {
             url: config.url.clone(),
             tls: self.tls_of(config)?,
             timeouts: self.config.timeouts.clone(),
-            counters: Arc::new(BackendCounters::default()),
+            counters: before.and_then(|before| before.target(&id)).map_or_else(
+                || Arc::new(BackendCounters::new(Arc::clone(&self.bounds))),
+                |before| Arc::clone(&before.counters),
+            ),
+            pool_counters: Arc::clone(&self.counters),
             queue: Arc::clone(&self.queue),
         };
         let backend = Backend::new(id.clone())

@@ -18,7 +18,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 8] = [
+const PROGRAMS: [Program; 9] = [
     Program {
         name: "nginx",
         package: "nginx",
@@ -42,6 +42,10 @@ const PROGRAMS: [Program; 8] = [
     Program {
         name: "python3",
         package: "python3",
+    },
+    Program {
+        name: "promtool",
+        package: "prometheus",
     },
     Program {
         name: "redis-server",

@@ -1,6 +1,7 @@
 //! The defaults: the only place that holds them.
 
 mod cache;
+mod metrics;
 mod resilience;
 mod sessions;
 
@@ -15,7 +16,7 @@ use super::error::ValueError;
 use super::model::{
     BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config, ForwardedFields,
     HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, ListenAddress,
-    ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
+    ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, MetricsConfig, OnStoreError,
     OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol, RateLimitAlgorithm,
     RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl, RetryConfig, RouteConfig,
     RouteMatch, StoreKind, TargetConfig, TlsVersion, UnderscoreHeaders,
@@ -33,6 +34,7 @@ impl Default for Config {
             rate_limits: BTreeMap::new(),
             redis: None,
             sessions: None,
+            metrics: MetricsConfig::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod cache;
 mod limits;
+mod metrics;
 mod redis;
 mod resilience;
 mod sessions;
@@ -21,6 +22,7 @@ use lb_core::Algorithm;
 
 pub use cache::*;
 pub use limits::*;
+pub use metrics::*;
 pub use redis::*;
 pub use resilience::*;
 pub use sessions::*;
@@ -45,6 +47,8 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
     /// `[sessions]`; `None` is off.
     pub sessions: Option<SessionConfig>,
+    /// `[metrics]`.
+    pub metrics: MetricsConfig,
 }
 
 /// `[server]`: what holds for the whole process.

@@ -13,11 +13,11 @@ use super::model::{
     AffinityConfig, BackendConfig, BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy,
     CacheQuery, CircuitBreakerConfig, Config, ForwardedFields, HashConfig, HashKey, HeaderChanges,
     HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
-    ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError, OutlierDetectionConfig,
-    PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig,
-    RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig,
-    RouteMatch, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange, StoreKind,
-    SuccessRateConfig, TargetConfig, UnderscoreHeaders,
+    ListenerTimeouts, ListenerTls, LoadBalancerConfig, MetricsConfig, OnStoreError,
+    OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm,
+    RateLimitConfig, RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig,
+    RetryOn, RouteConfig, RouteMatch, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange,
+    StoreKind, SuccessRateConfig, TargetConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -42,6 +42,13 @@ setters!(Config {
     server: ProcessConfig,
     redis: RedisConfig => Some,
     sessions: SessionConfig => Some,
+    metrics: MetricsConfig,
+});
+
+setters!(MetricsConfig {
+    path: String,
+    duration_buckets: Vec<f64>,
+    report: Duration => Some,
 });
 
 impl Config {

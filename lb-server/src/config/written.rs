@@ -16,6 +16,7 @@ use schemas;
 mod cache;
 mod convert;
 mod limits;
+mod metrics;
 mod redis;
 mod resilience;
 mod sessions;
@@ -27,6 +28,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use limits::RateLimit;
+use metrics::Metrics;
 use redis::Redis;
 use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
 use sessions::{Affinity, Sessions};
@@ -57,6 +59,8 @@ pub(super) struct File {
     /// Sessions for a program's request handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<Sessions>,
+    /// How what is counted is told.
+    metrics: Metrics,
 }
 
 /// A string such as "30s", "250ms", "1h30m".

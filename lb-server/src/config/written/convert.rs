@@ -45,6 +45,7 @@ impl From<&Config> for File {
                 .collect(),
             redis: config.redis.as_ref().map(Into::into),
             sessions: config.active_sessions().map(Into::into),
+            metrics: (&config.metrics).into(),
         }
     }
 }
