@@ -21,7 +21,6 @@ pub(crate) use counters::{
 pub(crate) use durations::{BOUNDS_MAX, Bounds, Durations};
 pub use exposition::MetricsFormat;
 pub(crate) use exposition::exposition;
-pub(crate) use families::Unused;
 pub(crate) use labels::{CodeLabel, MethodLabel};
 pub(crate) use listener::{HandshakeResult, ListenerCounters};
 pub(crate) use process::descriptor_limit;

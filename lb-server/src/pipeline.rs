@@ -18,7 +18,7 @@ use crate::dispatch::Dispatch;
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
-use crate::headers::{self, Survey, TRACEPARENT, X_REQUEST_ID};
+use crate::headers::{self, Survey, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
 use crate::limits::{Subject, Told};
 use crate::memory::{self, Memory};
@@ -203,7 +203,7 @@ impl Pipeline {
                 &incoming.method,
                 &incoming.headers,
             );
-            notes.checked(&incoming.host, incoming.headers.get(TRACEPARENT));
+            notes.checked(&incoming.host, &incoming.headers);
             origin.client = incoming.client;
             origin.is_trusted = incoming.is_trusted;
             if let Some(id) = incoming.request_id.take() {

@@ -1,12 +1,13 @@
 //! A server that is listening, and the way to it from anywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use lb_core::BackendId;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,7 +17,7 @@ use crate::config::{BackendConfig, ListenAddress};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::memory::Memory;
-use crate::metrics::{self, Metrics, MetricsFormat, ServerCounters, Unused};
+use crate::metrics::{self, Metrics, MetricsFormat, ServerCounters};
 use crate::redis::{Report, Store};
 use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
@@ -248,8 +249,8 @@ impl Handle {
     }
 
     /// How many connections to each backend serve no request.
-    pub(crate) fn unused_connections(&self) -> Unused {
-        let mut unused = Unused::new();
+    pub(crate) fn unused_connections(&self) -> HashMap<BackendId, u64> {
+        let mut unused = HashMap::new();
         for upstreams in &*self.inner.upstreams.lock() {
             upstreams.unused(|id, count| *unused.entry(id.clone()).or_insert(0) += count);
         }

@@ -1,8 +1,6 @@
 //! Every metric with its name, its help and, when somebody reads, its samples.
 
-use std::collections::HashMap;
-
-use lb_core::{BackendId, BackendStatus, BreakerState, Health};
+use lb_core::{BackendStatus, BreakerState, Health};
 
 use super::durations::{Buckets, Durations};
 use super::process;
@@ -403,6 +401,3 @@ fn sessions_and_store(handle: &Handle) -> [Family; 5] {
     }
     [active, events, operations, durations, up]
 }
-
-/// How many unused connections each backend has, over all workers.
-pub(crate) type Unused = HashMap<BackendId, u64>;

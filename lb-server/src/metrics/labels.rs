@@ -109,7 +109,7 @@ impl CodeLabel {
 }
 
 /// Every word that can be the reason of an answer of ours, of a broken reply, or of a retry.
-pub(crate) const REASONS: [&str; 28] = [
+pub(crate) const REASONS: [&str; 26] = [
     "bad_request",
     "request_too_large",
     "request_timeout",
@@ -136,8 +136,6 @@ pub(crate) const REASONS: [&str; 28] = [
     // Of retries alone: the status of a response, and a second attempt beside a slow one.
     "response_status",
     "hedge",
-    "denied",
-    "draining",
     // Last: what stands for a word that this list lacks.
     "internal",
 ];
@@ -152,6 +150,7 @@ pub(crate) fn reason(word: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reject::Reject;
 
     #[test]
     fn known_codes_are_themselves_and_others_their_class() {
@@ -189,6 +188,44 @@ mod tests {
         }
         for method in ["get", "BREW", "X", "PROPFIND", &"A".repeat(1000)] {
             assert_eq!(name(method), "OTHER");
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_a_reason_of_the_list() {
+        let refusals = [
+            Reject::BadRequest(""),
+            Reject::MethodRefused,
+            Reject::ExpectationFailed,
+            Reject::HeadTooLarge,
+            Reject::BodyTooLarge,
+            Reject::RequestTimeout,
+            Reject::NoRoute,
+            Reject::RateLimited {
+                policy: None,
+                retry_after: None,
+            },
+            Reject::StoreUnavailable,
+            Reject::Loop,
+            Reject::NoHealthyBackend(None),
+            Reject::CircuitOpen(None),
+            Reject::QueueFull,
+            Reject::QueueTimeout,
+            Reject::Overloaded,
+            Reject::ConnectRefused,
+            Reject::ConnectTimeout,
+            Reject::TlsFailed("".into()),
+            Reject::BackendReset,
+            Reject::ResponseTimeout,
+            Reject::BadResponse("".into()),
+            Reject::HandlerFailed,
+            Reject::Internal(""),
+            Reject::NotCached,
+            Reject::NotValidated(Box::new(Reject::BackendReset)),
+            Reject::ClientClosed,
+        ];
+        for refusal in refusals {
+            assert_eq!(REASONS[reason(refusal.reason())], refusal.reason());
         }
     }
 }

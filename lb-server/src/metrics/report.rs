@@ -30,13 +30,11 @@ impl Reading {
         }
     }
 
-    /// What was added since; all of it where a route has gone meanwhile.
-    fn since(&self, before: &Self) -> Histogram<u64> {
+    /// How long those took that came since; all of them where a route has gone meanwhile.
+    fn since(&self, before: &Self) -> Percentiles {
         let mut durations = self.durations.clone();
-        match durations.subtract(&before.durations) {
-            Ok(()) => durations,
-            Err(_more_before) => self.durations.clone(),
-        }
+        let result = durations.subtract(&before.durations);
+        Percentiles::of(result.map_or(&self.durations, |()| &durations))
     }
 }
 
@@ -50,7 +48,7 @@ pub(crate) async fn report(handle: Handle, every: Option<Duration>, drain: Drain
         loop {
             tokio::time::sleep(every).await;
             let now = Reading::of(&handle);
-            let took = Percentiles::of(&now.since(&before));
+            let took = now.since(&before);
             tracing::info!(
                 requests = now.requests - before.requests,
                 errors = now.errors - before.errors,
@@ -67,5 +65,35 @@ pub(crate) async fn report(handle: Handle, every: Option<Duration>, drain: Drain
         biased;
         () = drain.forced() => {}
         () = reporting => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(took: &[u64]) -> Reading {
+        let mut durations = Histogram::new(2).unwrap();
+        for micros in took {
+            durations.record(*micros).unwrap();
+        }
+        Reading {
+            requests: took.len() as u64,
+            errors: 0,
+            durations,
+        }
+    }
+
+    #[test]
+    fn tells_of_what_came_since_the_last_one() {
+        let (before, now) = (reading(&[9, 9, 9]), reading(&[9, 9, 9, 50, 70]));
+        let took = now.since(&before);
+        assert_eq!(
+            (took.p50, took.p99),
+            (Duration::from_micros(50), Duration::from_micros(70))
+        );
+        // More before than now: a route has gone, and with it what it had counted.
+        assert_eq!(before.since(&now).p99, Duration::from_micros(9));
+        assert_eq!(now.since(&now), Percentiles::default());
     }
 }
