@@ -58,6 +58,6 @@ pub use metrics::{
     BackendMetrics, CacheMetrics, Metrics, MetricsFormat, Percentiles, RateLimitMetrics,
     RouteMetrics, StoreMetrics,
 };
-pub use running::{Handle, LocalAddress, Running};
+pub use running::{ConfigSource, Handle, LocalAddress, ReloadReport, ReloadStatus, Running};
 pub use server::Server;
 pub use sessions::{Session, SessionInfo, SessionPage, SessionStats, Sessions};

@@ -1,5 +1,7 @@
 //! Every metric with its name, its help and, when somebody reads, its samples.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use lb_core::{BackendStatus, BreakerState, Health};
 
 use super::durations::{Buckets, Durations};
@@ -94,6 +96,7 @@ pub(super) fn all(handle: &Handle) -> Vec<Family> {
     let mut build = Family::new(Kind::Info, "lb_build", "What is running");
     build.add(&[("version", env!("CARGO_PKG_VERSION"))], Value::Nothing);
     families.push(build);
+    families.extend(reloads(handle));
     families.extend(listeners(&snapshot));
     families.extend(requests(handle, &snapshot));
     families.extend(backends(handle, &snapshot));
@@ -101,6 +104,31 @@ pub(super) fn all(handle: &Handle) -> Vec<Family> {
     families.extend(limits_and_caches(&snapshot));
     families.extend(sessions_and_store(handle));
     families
+}
+
+fn reloads(handle: &Handle) -> [Family; 3] {
+    let status = handle.reloads();
+    let mut reloads = Family::counter(
+        "lb_config_reloads",
+        "Reloads of the configuration by result",
+    );
+    reloads.count(&[("result", "ok")], status.succeeded);
+    reloads.count(&[("result", "failed")], status.failed);
+    let last = Family::gauge(
+        "lb_config_last_reload_success",
+        "Whether the last reload succeeded; 1 before the first one",
+    );
+    let failed = status.last_failure.map(|(at, _)| at);
+    let is_good = failed.is_none() || failed < status.last_success;
+    let mut at = Family::gauge(
+        "lb_config_last_reload_timestamp_seconds",
+        "When the last reload succeeded, since unix epoch",
+    );
+    let since_epoch = |at: SystemTime| at.duration_since(UNIX_EPOCH).ok();
+    if let Some(since) = status.last_success.and_then(since_epoch) {
+        at.add(&[], Value::Real(since.as_secs_f64()));
+    }
+    [reloads, last.only(Value::Whole(u64::from(is_good))), at]
 }
 
 fn listeners(snapshot: &Snapshot) -> [Family; 4] {

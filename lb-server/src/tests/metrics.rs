@@ -334,7 +334,7 @@ async fn what_is_counted_outlives_a_reload_and_goes_with_its_name() {
     proxy.backend("a").always(OK);
     let mut client = proxy.connect().await;
     client.get("/").await;
-    proxy.reload("");
+    proxy.reload("").await;
     client.get("/").await;
     is(
         samples(&proxy, "lb_request_duration_seconds_count"),
@@ -344,7 +344,9 @@ async fn what_is_counted_outlives_a_reload_and_goes_with_its_name() {
         samples(&proxy, "lb_backend_response_duration_seconds_count"),
         &[(A, 2.0)],
     );
-    proxy.reload("[[routes]]\nname = \"other\"\npool = \"default\"\n");
+    proxy
+        .reload("[[routes]]\nname = \"other\"\npool = \"default\"\n")
+        .await;
     assert!(proxy.handle.remove_backend("default/http://a:80"));
     client.get("/").await;
     is(
@@ -359,6 +361,14 @@ async fn what_is_counted_outlives_a_reload_and_goes_with_its_name() {
         &[],
     );
     assert_eq!(proxy.handle.metrics().request_count, 3);
+    is(
+        samples(&proxy, "lb_config_reloads_total"),
+        &[("result=\"ok\"", 2.0)],
+    );
+    is(
+        samples(&proxy, "lb_config_last_reload_success"),
+        &[("", 1.0)],
+    );
 }
 
 /// Each metric with its type and the names of its labels.
