@@ -144,6 +144,7 @@ impl Errand<'_> {
             let grant = match result {
                 Ok(response) => match self.after_response(&response, &target) {
                     Some(grant) => {
+                        self.pool.counters.retries.count("response_status");
                         discard(response);
                         now = clock::now();
                         self.is_out_of_reach = false;
@@ -187,6 +188,7 @@ impl Errand<'_> {
                     let Some(grant) = grant else {
                         return Err(self.verdict(reject, now));
                     };
+                    self.pool.counters.retries.count(reject.reason());
                     failure = Some(reject);
                     grant
                 }
@@ -241,6 +243,8 @@ impl Errand<'_> {
             .await;
         let waited = clock::now().saturating_duration_since(now);
         self.exchange.notes().end_queue(waited);
+        let queued = &self.pool.counters.queued;
+        queued.observe(self.exchange.worker(), waited);
         picked
     }
 

@@ -17,7 +17,7 @@ use crate::config::HeaderChanges;
 use crate::error::{Error, ErrorKind};
 use crate::headers::Forwarding;
 use crate::incoming::Incoming;
-use crate::metrics::ServerCounters;
+use crate::metrics::{MethodLabel, RouteCounters, ServerCounters, Worker};
 use crate::pipeline::{Arrival, Pipeline};
 use crate::record::Notes;
 use crate::redis::Store;
@@ -121,6 +121,7 @@ pub(crate) struct Origin {
     /// The protocol the client spoke.
     pub(crate) received: http::Version,
     pub(crate) request_id: HeaderValue,
+    pub(crate) method: MethodLabel,
     /// Of its connection's TLS, where it is the first there.
     pub(crate) handshake: Duration,
 }
@@ -270,6 +271,19 @@ impl Exchange {
 
     pub(crate) fn counters(&self) -> &ServerCounters {
         self.inner.pipeline.counters()
+    }
+
+    /// What is counted of its route, or of requests without one.
+    pub(crate) fn route_counters(&self) -> &RouteCounters {
+        match self.route() {
+            Some(route) => &route.counters,
+            None => &self.snapshot().unrouted,
+        }
+    }
+
+    /// Which worker's stripe it is counted in.
+    pub(crate) fn worker(&self) -> Worker {
+        self.inner.pipeline.worker()
     }
 
     /// How long the stream may stand still: the route's word, else the listener's.

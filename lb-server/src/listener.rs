@@ -21,6 +21,7 @@ use crate::connection::{self, Terms, Wear};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::headers;
+use crate::metrics::{HandshakeResult, ListenerCounters};
 use crate::pipeline::{Arrival, Handshake, Pipeline};
 use crate::tls::{self, ServerTls};
 use crate::transport::{Io, Transport};
@@ -48,6 +49,7 @@ impl Listener {
     pub(crate) fn build(
         name: &str,
         config: &ListenerConfig,
+        counters: Arc<ListenerCounters>,
         before: Option<&Self>,
     ) -> Result<Self, Error> {
         let before = before.and_then(|before| before.tls.as_ref());
@@ -75,12 +77,18 @@ impl Listener {
                     max_requests: config.max_requests_per_connection,
                     max_age: config.max_connection_age,
                 },
+                counters,
             }),
         })
     }
 
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// What is counted of it.
+    pub(crate) fn counters(&self) -> &Arc<ListenerCounters> {
+        &self.terms.counters
     }
 
     /// Whether clients of both are shown the same certificates.
@@ -295,6 +303,7 @@ pub(crate) async fn serve(
         drain,
     } = accepted;
     let began = clock::now();
+    let counters = listener.counters();
     let _guards = (admission, drain.guard());
     // Each phase has a place of its own, so that an idle connection has no room for a handshake.
     let opening = Box::pin(tokio::time::timeout(
@@ -309,14 +318,24 @@ pub(crate) async fn serve(
     let (transport, protocol) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
+            if listener.is_tls() {
+                counters.handshake(HandshakeResult::Failed);
+            }
             tracing::debug!(%error, %peer, listener = &*listener.name, "a connection was not opened");
             return;
         }
         Err(_elapsed) => {
+            if listener.is_tls() {
+                counters.handshake(HandshakeResult::Timeout);
+            }
             tracing::debug!(%peer, listener = &*listener.name, "a handshake took too long");
             return;
         }
     };
+    if listener.is_tls() {
+        counters.handshake(HandshakeResult::Ok(transport.tls_version()));
+    }
+    let _open = counters.opened(protocol);
     // Without TLS there is no handshake, only first bytes that are waited for.
     let handshake = match transport.is_tls() {
         true => clock::now().saturating_duration_since(began),

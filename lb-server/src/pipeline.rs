@@ -18,11 +18,11 @@ use crate::dispatch::Dispatch;
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
-use crate::headers::{self, Survey, TRACEPARENT, X_REQUEST_ID};
+use crate::headers::{self, Survey, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
 use crate::limits::{Subject, Told};
 use crate::memory::{self, Memory};
-use crate::metrics::ServerCounters;
+use crate::metrics::{MethodLabel, ServerCounters, Worker};
 use crate::record::{Head, Notes};
 use crate::redis::Store;
 use crate::reject::{Reject, RejectAbout, wants_html};
@@ -32,6 +32,7 @@ use crate::running::Handle;
 /// What all connections of a worker share.
 pub(crate) struct Pipeline {
     handle: Handle,
+    worker: Worker,
     dispatch: Dispatch,
     handler: Option<Arc<dyn ErasedHandler>>,
     entropy: Arc<Entropy>,
@@ -44,6 +45,7 @@ pub(crate) struct Pipeline {
 /// The parts a pipeline is made of.
 pub(crate) struct PipelineParts {
     pub(crate) handle: Handle,
+    pub(crate) worker: Worker,
     pub(crate) handler: Option<Arc<dyn ErasedHandler>>,
     pub(crate) entropy: Arc<Entropy>,
     /// Tells this instance from others of the same name, so that a loop is seen.
@@ -94,6 +96,7 @@ impl Pipeline {
     pub(crate) fn new(parts: PipelineParts, dispatch: Dispatch) -> Self {
         let PipelineParts {
             handle,
+            worker,
             handler,
             entropy,
             instance,
@@ -107,6 +110,7 @@ impl Pipeline {
         });
         Self {
             handle,
+            worker,
             dispatch,
             handler,
             entropy,
@@ -145,6 +149,10 @@ impl Pipeline {
         &self.via_mark
     }
 
+    pub(crate) fn worker(&self) -> Worker {
+        self.worker
+    }
+
     pub(crate) fn counters(&self) -> &ServerCounters {
         self.handle.counters()
     }
@@ -162,6 +170,7 @@ impl Pipeline {
             is_trusted: false,
             received: parts.version,
             request_id: HeaderValue::from_static(""),
+            method: MethodLabel::of(&parts.method),
             handshake: arrival.handshake.tell(),
             arrival: Arc::clone(&arrival),
         };
@@ -193,7 +202,7 @@ impl Pipeline {
                 &incoming.method,
                 &incoming.headers,
             );
-            notes.checked(&incoming.host, incoming.headers.get(TRACEPARENT));
+            notes.checked(&incoming.host, &incoming.headers);
             origin.client = incoming.client;
             origin.is_trusted = incoming.is_trusted;
             if let Some(id) = incoming.request_id.take() {
@@ -241,7 +250,6 @@ impl Pipeline {
             Err(reject) => Err(reject),
         };
         let mut response = result.unwrap_or_else(|reject| {
-            self.counters().reason(reject.reason());
             exchange.notes().reason(reject.reason());
             let process = &exchange.snapshot().process;
             reject.response(&RejectAbout {

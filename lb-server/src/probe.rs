@@ -88,6 +88,7 @@ async fn probe(
         Ok(text) => ProbeResult::passed(text, took),
         Err(text) => ProbeResult::failed(text, took),
     };
+    target.counters.probed(answer.is_ok());
     // A backend that was removed meanwhile is nobody's.
     let _is_known = pool
         .balancer
@@ -101,6 +102,11 @@ fn tell_changes(pool: &PoolEntry, now: Instant) {
         return;
     }
     for change in &changes {
+        if let (HealthEvent::Ejected(ejected), Some(id)) = (&change.event, &change.id)
+            && let Some(target) = pool.target(id)
+        {
+            target.counters.ejected(ejected.cause);
+        }
         log(&pool.name, change);
     }
     // Whoever waits may find a place now, or learn that there is none to wait for.

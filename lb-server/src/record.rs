@@ -19,6 +19,7 @@ use lb_core::BackendId;
 
 use crate::clock;
 use crate::handler::Exchange;
+use crate::metrics::{CodeLabel, Ended};
 use crate::pipeline::Arrival;
 use crate::watched::Upload;
 
@@ -159,7 +160,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Begins with an exchange whose head came at `started`.
     pub(crate) fn begin(exchange: Exchange, upload: Option<Arc<Upload>>, started: Instant) -> Self {
-        exchange.counters().began();
+        exchange.counters().began(exchange.worker());
         Self {
             exchange,
             started,
@@ -182,9 +183,10 @@ impl Recorder {
         self.replied = Some(status);
         self.exchange.notes().settle();
         let elapsed = clock::now().saturating_duration_since(self.started);
-        self.exchange
+        let exchange = &self.exchange;
+        exchange
             .counters()
-            .finished(elapsed, status.is_server_error());
+            .answered(exchange.worker(), status, elapsed);
     }
 
     /// How much of the reply's body has been handed over so far.
@@ -203,23 +205,34 @@ impl Recorder {
         }
         let now = clock::now();
         let exchange = &self.exchange;
-        let counters = exchange.counters();
-        if let Some(reason) = broken {
-            counters.reason(reason);
-        }
-        counters.ended();
         let mut notes = exchange.notes();
         notes.settle();
-        let Some(head) = notes.take_head() else {
-            return;
-        };
-        let notes = notes.take(now);
-        self.hand_on(&head, &notes, broken, now);
+        let reason = broken.or(notes.reason);
+        let code = self.replied.map_or(CodeLabel::CLIENT_CLOSED, CodeLabel::of);
+        let origin = exchange.origin();
+        let worker = exchange.worker();
+        exchange.counters().ended(worker, reason);
+        exchange.route_counters().ended(
+            worker,
+            &Ended {
+                listener: &origin.arrival.listener,
+                method: origin.method,
+                code,
+                reason,
+                total: now.saturating_duration_since(self.started),
+                bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes()),
+                bytes_out: self.bytes_out,
+            },
+        );
+        if let Some(head) = notes.take_head() {
+            let notes = notes.take(now);
+            self.hand_on(&head, &notes, reason, now);
+        }
     }
 
     /// Apart, because nobody may want it.
     #[cold]
-    fn hand_on(&self, head: &Head, notes: &Notes, broken: Option<&'static str>, now: Instant) {
+    fn hand_on(&self, head: &Head, notes: &Notes, reason: Option<&'static str>, now: Instant) {
         let exchange = &self.exchange;
         let origin = exchange.origin();
         let total = now.saturating_duration_since(self.started);
@@ -250,7 +263,7 @@ impl Recorder {
             notes,
             cache: notes.cache,
             affinity: notes.affinity,
-            reason: broken.or(notes.reason),
+            reason,
             status,
             bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes()),
             bytes_out: self.bytes_out,

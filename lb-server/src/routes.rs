@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 use crate::cache::HttpCache;
 use crate::config::{HeaderChanges, RouteConfig, RouteMatch};
 use crate::limits::RouteLimits;
+use crate::metrics::RouteCounters;
 
 use crate::snapshot::PoolEntry;
 
@@ -25,6 +26,7 @@ pub(crate) struct Route {
     pub(crate) stream_idle: Option<Duration>,
     /// The cache before the target.
     pub(crate) cache: Option<Arc<HttpCache>>,
+    pub(crate) counters: RouteCounters,
 }
 
 /// What answers the requests of a route.
@@ -46,7 +48,12 @@ pub(crate) enum Target {
 
 impl Route {
     /// Builds a route whose target and limits were resolved.
-    pub(crate) fn new(config: &RouteConfig, target: Target, limits: Option<RouteLimits>) -> Self {
+    pub(crate) fn new(
+        config: &RouteConfig,
+        target: Target,
+        limits: Option<RouteLimits>,
+        counters: RouteCounters,
+    ) -> Self {
         Self {
             name: config.name.clone(),
             limits,
@@ -56,6 +63,7 @@ impl Route {
             response_headers: config.response_headers.clone(),
             stream_idle: config.stream_idle,
             cache: None,
+            counters,
         }
     }
 

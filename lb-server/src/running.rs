@@ -3,11 +3,14 @@
 mod reload;
 mod report;
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use lb_core::BackendId;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +22,7 @@ use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::listener::Sockets;
 use crate::memory::Memory;
-use crate::metrics::{Metrics, ServerCounters};
+use crate::metrics::{self, Metrics, MetricsFormat, ServerCounters};
 use crate::redis::{Report, Store};
 use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
@@ -267,7 +270,26 @@ impl Handle {
     /// Reads what was counted since the start.
     pub fn metrics(&self) -> Metrics {
         let snapshot = self.snapshot();
-        let mut metrics = self.inner.counters.read(snapshot.backend_metrics());
+        let sums = self.inner.counters.read();
+        let routes = snapshot.route_counters();
+        let mut metrics = Metrics {
+            request_count: sums.answered,
+            error_count: sums.errors,
+            average_response_time: Duration::from_micros(
+                sums.total_micros.checked_div(sums.answered).unwrap_or(0),
+            ),
+            active_requests: sums.active,
+            reasons: sums.reasons,
+            routes: routes
+                .map(|(name, counters)| (name.to_owned(), counters.read()))
+                .collect(),
+            held_bytes: 0,
+            access_log_dropped: 0,
+            backends: snapshot.backend_metrics(),
+            rate_limits: BTreeMap::new(),
+            redis: None,
+            caches: BTreeMap::new(),
+        };
         metrics.rate_limits = snapshot.limits.metrics();
         metrics.redis = self.inner.store.get().map(|report| report.read());
         metrics.held_bytes = self.inner.memory.held();
@@ -285,6 +307,25 @@ impl Handle {
         if let Some(log) = &self.snapshot().access_log {
             log.reopen();
         }
+    }
+
+    /// What was counted since the start, as text that monitoring systems read, O(series).
+    pub fn exposition(&self, format: MetricsFormat) -> String {
+        metrics::exposition(self, format)
+    }
+
+    /// What the links to the store report, where there is one.
+    pub(crate) fn store_report(&self) -> Option<&Report> {
+        self.inner.store.get().map(Arc::as_ref)
+    }
+
+    /// How many connections to each backend serve no request.
+    pub(crate) fn unused_connections(&self) -> HashMap<BackendId, u64> {
+        let mut unused = HashMap::new();
+        for upstreams in &*self.inner.upstreams.lock() {
+            upstreams.unused(|id, count| *unused.entry(id.clone()).or_insert(0) += count);
+        }
+        unused
     }
 
     /// The sessions; `None` where there are none.
@@ -335,7 +376,7 @@ impl Handle {
     /// Begins or ends the drain of a backend: no new requests but of clients that affinity binds to it,
     /// while those that run finish. It lasts until the next reload. Returns whether there is such a backend.
     pub fn drain_backend(&self, id: &str, draining: bool) -> bool {
-        let id = lb_core::BackendId::new(id);
+        let id = BackendId::new(id);
         let _unchanged = self.inner.changing.lock();
         let mut pools = self.snapshot().pools.clone().into_values();
         pools.any(|pool| pool.set_draining(&id, draining))
@@ -344,7 +385,7 @@ impl Handle {
     /// Takes a backend out of its pool by its identity, until the next reload; what it is answering goes
     /// on. Returns whether it was there.
     pub fn remove_backend(&self, id: &str) -> bool {
-        let id = lb_core::BackendId::new(id);
+        let id = BackendId::new(id);
         let _unchanged = self.inner.changing.lock();
         let removed = self.snapshot().pools.values().any(|pool| pool.remove(&id));
         self.forget_gone();

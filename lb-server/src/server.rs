@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{ErasedHandler, Handler};
 use crate::listener::{self, Accepted, Acceptor, Sockets, SocketsDraft};
+use crate::metrics::{self, Worker, descriptor_limit};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::redis::{Link, Redis, Store};
 use crate::running::{ConfigSource, Handle, LocalAddress, Outside, Running};
@@ -125,7 +127,12 @@ impl Server {
         let entropy = Entropy::from_system().map_err(|error| {
             Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
         })?;
-        let redis = self.config.redis.as_ref().map(Redis::new).transpose()?;
+        let redis = self
+            .config
+            .redis
+            .as_ref()
+            .map(|redis| Redis::new(redis, snapshot.bounds()))
+            .transpose()?;
         let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
         if let Some(redis) = &redis {
             handle.set_store(redis.report());
@@ -135,6 +142,7 @@ impl Server {
         }
         let workers = Workers {
             handle: handle.clone(),
+            report_every: self.config.metrics.report,
             handler: self.handler,
             admissions,
             connector: Arc::new(SocketConnector),
@@ -170,21 +178,16 @@ pub(crate) fn bounds(process: &ProcessConfig) -> Bounds {
 /// 90 % of the descriptors that the process may open.
 fn default_max_connections() -> usize {
     const FALLBACK: usize = 1024;
-    let limit = std::fs::read_to_string("/proc/self/limits")
-        .ok()
-        .and_then(|limits| {
-            let line = limits
-                .lines()
-                .find(|line| line.starts_with("Max open files"))?;
-            line.split_whitespace().nth(3)?.parse().ok()
-        })
-        .unwrap_or(FALLBACK);
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let limit = descriptor_limit(&limits).and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.unwrap_or(FALLBACK);
     limit / 10 * 9
 }
 
 /// What is needed to start the workers.
 struct Workers {
     handle: Handle,
+    report_every: Option<Duration>,
     handler: Option<Arc<dyn ErasedHandler>>,
     admissions: Arc<Admissions>,
     connector: Arc<dyn Connector>,
@@ -197,7 +200,10 @@ struct Workers {
 impl Workers {
     /// Binds first, so that nothing has started where an address is taken.
     fn start(self, threads: usize, config: &Config) -> Result<Vec<LocalAddress>, Error> {
-        let mut listeners = Some(SocketsDraft::first(config)?);
+        let mut listeners = Some(SocketsDraft::first(
+            config,
+            &self.handle.snapshot().listeners,
+        )?);
         let mut addresses = Vec::new();
         let mut desks = Vec::with_capacity(threads);
         let mut queues = Vec::with_capacity(threads);
@@ -236,7 +242,7 @@ impl Workers {
                 });
             }
             let link = self.redis.as_ref().map(Redis::link);
-            let pipeline = self.pipeline(link.clone());
+            let pipeline = self.pipeline(Worker::new(number), link.clone());
             let drain = self.handle.drain().clone();
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
@@ -248,6 +254,9 @@ impl Workers {
                     drain.clone(),
                 )
             });
+            let report = watch
+                .is_some()
+                .then(|| metrics::report(self.handle.clone(), self.report_every, drain.clone()));
             let token = self.tracker.token();
             std::thread::Builder::new()
                 .name(format!("lb-worker-{number}"))
@@ -258,6 +267,9 @@ impl Workers {
                     runtime.block_on(async move {
                         if let Some(watch) = watch {
                             tokio::spawn(watch);
+                        }
+                        if let Some(report) = report {
+                            tokio::spawn(report);
                         }
                         if let Some(link) = link {
                             tokio::spawn(link.keep());
@@ -274,7 +286,7 @@ impl Workers {
         Ok(addresses)
     }
 
-    fn pipeline(&self, link: Option<Link>) -> Arc<Pipeline> {
+    fn pipeline(&self, worker: Worker, link: Option<Link>) -> Arc<Pipeline> {
         let upstreams = Arc::new(Upstreams::new(Arc::clone(&self.connector)));
         self.handle.add_upstreams(Arc::clone(&upstreams));
         let dispatch = Dispatch::new(upstreams, Arc::clone(&self.entropy));
@@ -285,6 +297,7 @@ impl Workers {
         Arc::new(Pipeline::new(
             PipelineParts {
                 handle: self.handle.clone(),
+                worker,
                 handler: self.handler.clone(),
                 entropy: Arc::clone(&self.entropy),
                 instance: self.instance,

@@ -24,7 +24,9 @@ use crate::config::{
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
-use crate::metrics::{BackendCounters, BackendMetrics};
+use crate::metrics::{
+    BackendCounters, BackendMetrics, Bounds, ListenerCounters, PoolCounters, RouteCounters,
+};
 use crate::queue::Queue;
 use crate::record::RecordSink;
 use crate::routes::{self, Route};
@@ -54,6 +56,12 @@ pub(crate) struct Snapshot {
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// Fields of requests that the access log tells.
     pub(crate) logged_fields: Vec<HeaderName>,
+    /// What is counted of each listener.
+    pub(crate) listeners: BTreeMap<String, Arc<ListenerCounters>>,
+    /// What is counted of requests that no route takes.
+    pub(crate) unrouted: RouteCounters,
+    /// Kept across reloads: what was counted cannot be sorted into other buckets.
+    bounds: Arc<Bounds>,
     /// Who takes the records of exchanges.
     pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
 }
@@ -70,6 +78,8 @@ pub(crate) struct PoolEntry {
     pub(crate) queue: Arc<Queue>,
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) affinity: Option<Box<Affinity>>,
+    pub(crate) counters: Arc<PoolCounters>,
+    bounds: Arc<Bounds>,
     config: LoadBalancerConfig,
     targets: Arc<RwLock<Targets>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
@@ -90,6 +100,7 @@ pub(crate) struct BackendTarget {
     pub(crate) tls: Option<BackendTls>,
     pub(crate) timeouts: PoolTimeouts,
     pub(crate) counters: Arc<BackendCounters>,
+    pub(crate) pool_counters: Arc<PoolCounters>,
     /// Its pool's.
     pub(crate) queue: Arc<Queue>,
     /// Whether its backend was removed, or is elsewhere by now.
@@ -125,6 +136,14 @@ pub(crate) struct BackendTls {
     pub(crate) server_name: ServerName<'static>,
 }
 
+impl BackendTarget {
+    /// Its identity within its pool: its name, or its URL.
+    pub(crate) fn label(&self) -> &str {
+        let id = self.id.as_str();
+        id.get(self.pool.len() + 1..).unwrap_or(id)
+    }
+}
+
 impl Snapshot {
     /// Removes from the caches what no route can ask for.
     pub(crate) fn purge_uncovered(&self) {
@@ -132,6 +151,22 @@ impl Snapshot {
             cache
                 .purge_uncovered(|host, path| routes::are_covered(&self.routes, cache, host, path));
         }
+    }
+
+    /// What durations are sorted into.
+    pub(crate) fn bounds(&self) -> &Arc<Bounds> {
+        &self.bounds
+    }
+
+    fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.name == name)
+    }
+
+    /// What was counted of each route, and under the empty name of what none took.
+    pub(crate) fn route_counters(&self) -> impl Iterator<Item = (&str, &RouteCounters)> {
+        let routes = self.routes.iter();
+        let routes = routes.map(|route| (route.name.as_str(), &route.counters));
+        routes.chain([("", &self.unrouted)])
     }
 
     /// What was counted of each backend.
@@ -224,7 +259,11 @@ impl PoolEntry {
             url: config.url.clone(),
             tls: self.tls_of(config)?,
             timeouts: self.config.timeouts.clone(),
-            counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
+            counters: before.map_or_else(
+                || Arc::new(BackendCounters::new(Arc::clone(&self.bounds))),
+                |before| Arc::clone(&before.counters),
+            ),
+            pool_counters: Arc::clone(&self.counters),
             queue: Arc::clone(&self.queue),
             is_gone: AtomicBool::new(false),
         };

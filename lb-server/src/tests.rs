@@ -15,6 +15,7 @@ mod health;
 mod limits;
 mod malformed;
 mod memory;
+mod metrics;
 mod queue;
 mod record;
 mod reload;
@@ -46,6 +47,7 @@ use crate::drain::Drain;
 use crate::entropy::Entropy;
 use crate::handler::{ErasedHandler, Handler};
 use crate::listener::{Accepted, Listener, Socket};
+use crate::metrics::Worker;
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::probe;
 use crate::redis::Store;
@@ -174,7 +176,8 @@ impl Proxy {
     ) -> Self {
         let snapshot = Snapshot::build(config, handler.is_some(), None).unwrap();
         let (name, listener) = config.listeners.first_key_value().unwrap();
-        let listener = Arc::new(Listener::build(name, listener, None).unwrap());
+        let counters = Arc::clone(&snapshot.listeners[name]);
+        let listener = Arc::new(Listener::build(name, listener, counters, None).unwrap());
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let has_handler = handler.is_some();
         let handle = Handle::new(Arc::clone(&snapshot));
@@ -182,9 +185,11 @@ impl Proxy {
         let entropy = Arc::new(Entropy::from_seed(7));
         let connector = Arc::clone(&network) as Arc<dyn Connector>;
         let upstreams = Arc::new(Upstreams::new(Arc::clone(&connector)));
+        handle.add_upstreams(Arc::clone(&upstreams));
         let pipeline = Arc::new(Pipeline::new(
             PipelineParts {
                 handle: handle.clone(),
+                worker: Worker::new(0),
                 handler,
                 entropy: Arc::clone(&entropy),
                 instance: 0x5eed,

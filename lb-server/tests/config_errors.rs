@@ -11,6 +11,8 @@ mod access_log;
 mod cache;
 #[path = "config_errors/limits.rs"]
 mod limits;
+#[path = "config_errors/metrics.rs"]
+mod metrics;
 #[path = "config_errors/resilience.rs"]
 mod resilience;
 #[path = "config_errors/sessions.rs"]

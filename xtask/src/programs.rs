@@ -18,7 +18,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 10] = [
+const PROGRAMS: [Program; 11] = [
     Program {
         name: "nginx",
         package: "nginx",
@@ -50,6 +50,10 @@ const PROGRAMS: [Program; 10] = [
     Program {
         name: "python3",
         package: "python3",
+    },
+    Program {
+        name: "promtool",
+        package: "prometheus",
     },
     Program {
         name: "redis-server",

@@ -4,6 +4,7 @@ mod access_log;
 mod cache;
 mod limits;
 mod listener;
+mod metrics;
 mod pool;
 mod redis;
 mod resilience;
@@ -108,6 +109,7 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     if let Some(redis) = &config.redis {
         redis::check(redis, &mut findings);
     }
+    metrics::check(&config.metrics, &mut findings);
     cache::check(config, &mut findings);
     route::check(config, &mut findings);
     sessions::check(config, &mut findings);

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod cache;
+mod metrics;
 mod resilience;
 mod sessions;
 
@@ -16,10 +17,10 @@ use super::error::ValueError;
 use super::model::{
     AccessLogConfig, BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config,
     ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
-    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
-    OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol, RateLimitAlgorithm,
-    RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl, RetryConfig, RouteConfig,
-    RouteMatch, StoreKind, TargetConfig, TlsVersion, UnderscoreHeaders,
+    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig,
+    MetricsConfig, OnStoreError, OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol,
+    RateLimitAlgorithm, RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl,
+    RetryConfig, RouteConfig, RouteMatch, StoreKind, TargetConfig, TlsVersion, UnderscoreHeaders,
 };
 
 impl Default for Config {
@@ -35,6 +36,7 @@ impl Default for Config {
             redis: None,
             sessions: None,
             access_log: AccessLogConfig::default(),
+            metrics: MetricsConfig::default(),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod access_log;
 mod cache;
 mod limits;
+mod metrics;
 mod redis;
 mod resilience;
 mod sessions;
@@ -23,6 +24,7 @@ use lb_core::Algorithm;
 pub use access_log::*;
 pub use cache::*;
 pub use limits::*;
+pub use metrics::*;
 pub use redis::*;
 pub use resilience::*;
 pub use sessions::*;
@@ -49,6 +51,8 @@ pub struct Config {
     pub sessions: Option<SessionConfig>,
     /// `[access_log]`: a line for each exchange.
     pub access_log: AccessLogConfig,
+    /// `[metrics]`.
+    pub metrics: MetricsConfig,
 }
 
 /// `[server]`: what holds for the whole process.

@@ -4,6 +4,7 @@ mod access_log;
 mod cache;
 mod limits;
 mod listener;
+mod metrics;
 mod pool;
 mod redis;
 mod resilience;
@@ -32,7 +33,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 15] = [
+pub(super) const TOP_LEVEL: [&str; 16] = [
     "version",
     "listen",
     "tls",
@@ -48,6 +49,7 @@ pub(super) const TOP_LEVEL: [&str; 15] = [
     "redis",
     "sessions",
     "access_log",
+    "metrics",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -79,6 +81,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             short.add_to(&mut config);
             fields.read_some("sessions", &mut config.sessions, sessions::sessions);
             fields.read("access_log", &mut config.access_log, access_log::access_log);
+            fields.read("metrics", &mut config.metrics, metrics::metrics);
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);

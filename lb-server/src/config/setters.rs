@@ -14,11 +14,11 @@ use super::model::{
     BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy, CacheQuery, CircuitBreakerConfig,
     Config, ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
     HttpProbeConfig, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
-    LoadBalancerConfig, OnStoreError, OutlierDetectionConfig, PoolTimeouts, ProbeConfig,
-    ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig, RateLimitKey, RateLimitMode,
-    RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig, RouteMatch, SampleConfig,
-    SecretsConfig, SessionConfig, SlowStartConfig, StatusRange, StoreKind, SuccessRateConfig,
-    TargetConfig, UnderscoreHeaders,
+    LoadBalancerConfig, MetricsConfig, OnStoreError, OutlierDetectionConfig, PoolTimeouts,
+    ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig, RateLimitKey,
+    RateLimitMode, RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig, RouteMatch,
+    SampleConfig, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange, StoreKind,
+    SuccessRateConfig, TargetConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -44,6 +44,13 @@ setters!(Config {
     redis: RedisConfig => Some,
     sessions: SessionConfig => Some,
     access_log: AccessLogConfig,
+    metrics: MetricsConfig,
+});
+
+setters!(MetricsConfig {
+    path: String,
+    duration_buckets: Vec<f64>,
+    report: Duration => Some,
 });
 
 impl Config {

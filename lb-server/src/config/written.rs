@@ -17,6 +17,7 @@ mod access_log;
 mod cache;
 mod convert;
 mod limits;
+mod metrics;
 mod redis;
 mod resilience;
 mod sessions;
@@ -28,6 +29,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use limits::RateLimit;
+use metrics::Metrics;
 use redis::Redis;
 use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
 use sessions::{Affinity, Sessions};
@@ -60,6 +62,8 @@ pub(super) struct File {
     sessions: Option<Sessions>,
     /// A line for each exchange.
     access_log: access_log::AccessLog,
+    /// How what is counted is told.
+    metrics: Metrics,
 }
 
 /// A string such as "30s", "250ms", "1h30m".

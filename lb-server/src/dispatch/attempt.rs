@@ -70,7 +70,7 @@ impl Trial<'_> {
                 let status = response.status();
                 self.target
                     .counters
-                    .answered(latency, status.is_server_error());
+                    .answered(self.exchange.worker(), status, latency);
                 picked.answered(Outcome::of_status(status.as_u16(), latency), now);
                 headers::strip_response(response.headers_mut());
                 let length = attempt.body_length(response.headers());
@@ -86,7 +86,7 @@ impl Trial<'_> {
                     && self.limits.deadline.at().is_some_and(|at| at <= now);
                 match failed.failure.cause(&failed.reject) {
                     Some(cause) if !is_hasty => {
-                        self.target.counters.failed();
+                        self.target.counters.failed(self.exchange.worker());
                         picked.finish(Outcome::failure(latency, cause), now);
                     }
                     _ => picked.finish(Outcome::Cancelled, now),

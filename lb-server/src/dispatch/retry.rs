@@ -8,6 +8,7 @@ use lb_core::{BudgetPolicy, Cause, RetryBudget};
 
 use super::outgoing::Outgoing;
 use crate::config::RetryConfig;
+use crate::metrics::PoolCounters;
 use crate::reject::Reject;
 
 /// One attempt that came to nothing.
@@ -67,11 +68,16 @@ pub(crate) struct Retries {
     config: RetryConfig,
     policy: BudgetPolicy,
     budget: Arc<RetryBudget>,
+    counters: Arc<PoolCounters>,
 }
 
 impl Retries {
     /// What retries cost is counted in a budget that outlives the configuration.
-    pub(crate) fn new(config: RetryConfig, budget: Arc<RetryBudget>) -> Self {
+    pub(crate) fn new(
+        config: RetryConfig,
+        budget: Arc<RetryBudget>,
+        counters: Arc<PoolCounters>,
+    ) -> Self {
         let policy = BudgetPolicy::default()
             .percent(config.budget_percent)
             .min_per_second(config.budget_min_per_second);
@@ -79,6 +85,7 @@ impl Retries {
             config,
             policy,
             budget,
+            counters,
         }
     }
 
@@ -207,8 +214,13 @@ impl Progress<'_> {
             config,
             policy,
             budget,
+            counters,
         } = self.retries;
-        if self.left == 0 || !budget.try_retry(policy, cause, now) {
+        if self.left == 0 {
+            return None;
+        }
+        if !budget.try_retry(policy, cause, now) {
+            counters.exhaust();
             return None;
         }
         let doubled = 1u32.checked_shl(self.made).unwrap_or(u32::MAX);
@@ -241,6 +253,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::config::RetryOn;
+    use crate::metrics::Bounds;
 
     fn outgoing(method: Method) -> Outgoing {
         Outgoing {
@@ -254,7 +267,11 @@ mod tests {
     }
 
     fn retries(config: RetryConfig) -> Retries {
-        Retries::new(config, Arc::new(RetryBudget::new(clock::now())))
+        Retries::new(
+            config,
+            Arc::new(RetryBudget::new(clock::now())),
+            Arc::new(PoolCounters::new(&Bounds::of_seconds(&[]))),
+        )
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::admission::Admissions;
 use crate::config::{Config, ListenAddress, ListenerConfig};
 use crate::drain::Drain;
 use crate::error::Error;
+use crate::metrics::ListenerCounters;
 use crate::running::LocalAddress;
 
 /// How accepted connections get to their workers.
@@ -66,9 +67,13 @@ impl Sockets {
 
     /// Builds the listeners of a configuration and binds what is not bound yet; whatever is wrong with
     /// one of them, nothing has changed.
-    pub(crate) fn draft(&self, config: &Config) -> Result<SocketsDraft, Error> {
+    pub(crate) fn draft(
+        &self,
+        config: &Config,
+        counters: &BTreeMap<String, Arc<ListenerCounters>>,
+    ) -> Result<SocketsDraft, Error> {
         let open = self.open.lock();
-        SocketsDraft::build(config, &open)
+        SocketsDraft::build(config, counters, &open)
     }
 
     /// Accepts as drafted: new sockets at once, on those that stay from the next connection on. What
@@ -146,11 +151,18 @@ impl Sockets {
 
 impl SocketsDraft {
     /// The listeners of a server that starts.
-    pub(crate) fn first(config: &Config) -> Result<Self, Error> {
-        Self::build(config, &[])
+    pub(crate) fn first(
+        config: &Config,
+        counters: &BTreeMap<String, Arc<ListenerCounters>>,
+    ) -> Result<Self, Error> {
+        Self::build(config, counters, &[])
     }
 
-    fn build(config: &Config, open: &[Open]) -> Result<Self, Error> {
+    fn build(
+        config: &Config,
+        counters: &BTreeMap<String, Arc<ListenerCounters>>,
+        open: &[Open],
+    ) -> Result<Self, Error> {
         let mut wanted: Vec<(Key, Arc<Listener>, Option<Bound>)> = Vec::new();
         let mut certified = Vec::new();
         for (name, listener) in &config.listeners {
@@ -158,7 +170,8 @@ impl SocketsDraft {
                 .iter()
                 .map(|open| open.listener.load_full())
                 .find(|listener| *listener.name == **name);
-            let built = Listener::build(name, listener, before.as_deref())?;
+            let counters = counters.get(name).map_or_else(Arc::default, Arc::clone);
+            let built = Listener::build(name, listener, counters, before.as_deref())?;
             if before.is_some_and(|before| !built.has_certificates_of(&before)) {
                 certified.push(name.clone());
             }

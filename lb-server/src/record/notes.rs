@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use super::Head;
+use crate::headers::TRACEPARENT;
 use crate::snapshot::BackendTarget;
 
 /// What is known of an exchange so far.
@@ -131,12 +132,12 @@ impl Notes {
         }
     }
 
-    /// The head was checked: this is its host, and the trace that goes on.
-    pub(crate) fn checked(&mut self, host: &str, trace: Option<&HeaderValue>) {
+    /// The head was checked: this is its host, and these are its fields, with the trace that goes on.
+    pub(crate) fn checked(&mut self, host: &str, fields: &HeaderMap) {
         self.is_checked = true;
         if let Some(head) = &mut self.head {
             head.host = host.into();
-            head.trace = trace.cloned();
+            head.trace = fields.get(TRACEPARENT).cloned();
         }
     }
 

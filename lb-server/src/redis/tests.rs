@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use super::{Command, Link, Opener, Report, Store, StoreError, Value};
 use crate::clock;
+use crate::metrics::Bounds;
 
 const TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -89,7 +90,7 @@ impl Bench {
     fn new(mood: Mood) -> Self {
         let store = Arc::new(Scripted::default());
         store.feel(mood);
-        let report = Arc::new(Report::default());
+        let report = Arc::new(Report::new(&Bounds::of_seconds(&[1.0])));
         let opener = Arc::new(Fake(Arc::clone(&store)));
         let link = Link::new(opener, TIMEOUT, Arc::clone(&report));
         tokio::spawn(link.clone().keep());

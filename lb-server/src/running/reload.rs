@@ -170,7 +170,7 @@ impl Handle {
         let config = Arc::new(config);
         let draft = Draft::build(Arc::clone(&config), before.has_handler, Some(&before))?;
         let outside = self.inner.outside.get();
-        let sockets = outside.map(|outside| outside.sockets.draft(&config));
+        let sockets = outside.map(|outside| outside.sockets.draft(&config, draft.listeners()));
         let sockets = sockets.transpose()?;
 
         let changing = self.inner.changing.lock();
@@ -209,6 +209,15 @@ fn keep_what_needs_a_restart(before: &Config, config: &mut Config) -> Vec<String
     if config.server.pseudonym != before.server.pseudonym {
         config.server.pseudonym.clone_from(&before.server.pseudonym);
         keep("server.pseudonym");
+    }
+    if config.metrics.duration_buckets != before.metrics.duration_buckets {
+        let buckets = &before.metrics.duration_buckets;
+        config.metrics.duration_buckets.clone_from(buckets);
+        keep("metrics.duration_buckets");
+    }
+    if config.metrics.report != before.metrics.report {
+        config.metrics.report = before.metrics.report;
+        keep("metrics.report");
     }
     if config.redis != before.redis {
         config.redis.clone_from(&before.redis);

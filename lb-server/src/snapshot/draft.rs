@@ -21,6 +21,7 @@ use crate::config::{BackendScheme, Config, LoadBalancerConfig, RouteConfig, Targ
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
+use crate::metrics::{Bounds, ListenerCounters, PoolCounters, RouteCounters};
 use crate::queue::Queue;
 use crate::routes::{Route, Target};
 use crate::secrets::SpareSecret;
@@ -72,22 +73,36 @@ impl Draft {
             .active_sessions()
             .map(|sessions| SessionService::build(sessions, redis, &spare_secret, sessions_before))
             .transpose()?;
+        let bounds = previous.map_or_else(
+            || Bounds::of_seconds(&config.metrics.duration_buckets),
+            |previous| Arc::clone(&previous.bounds),
+        );
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut entries = BTreeMap::new();
         for (name, pool) in &config.pools {
             let affinity = Affinity::build(&config, name, &spare_secret)?;
             let before = previous.and_then(|it| it.pools.get(name));
-            let draft = PoolDraft::build(name, pool, affinity, before.map(|it| &**it))?;
+            let draft = PoolDraft::build(name, pool, affinity, &bounds, before.map(|it| &**it))?;
             entries.insert(name.clone(), Arc::clone(&draft.entry));
             pools.push(draft);
         }
         let caches = cache::build(&config, previous.map(|previous| &previous.caches));
+        let count = |before: Option<&RouteCounters>| {
+            RouteCounters::build(config.listeners.keys(), &bounds, before)
+        };
+        let listeners = config.listeners.keys().map(|name| {
+            let before = previous.and_then(|it| it.listeners.get(name));
+            let counters = before.map_or_else(Arc::default, Arc::clone);
+            (name.clone(), counters)
+        });
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             let target = resolve(route, &entries, has_handler)?;
             let limits = limits.of_route(&route.rate_limits);
             let cache = route.cache.as_ref().and_then(|name| caches.get(name));
-            routes.push(Route::new(route, target, limits).cached_by(cache.cloned()));
+            let before = previous.and_then(|it| it.route(&route.name));
+            let counters = count(before.map(|before| &before.counters));
+            routes.push(Route::new(route, target, limits, counters).cached_by(cache.cloned()));
         }
         let before = previous.and_then(|it| it.access_log.as_deref());
         let access_log = AccessLog::build(&config, before)?;
@@ -108,10 +123,18 @@ impl Draft {
             sinks,
             logged_fields,
             access_log,
+            listeners: listeners.collect(),
+            unrouted: count(previous.map(|previous| &previous.unrouted)),
+            bounds: Arc::clone(&bounds),
             has_handler,
             config,
         };
         Ok(Self { snapshot, pools })
+    }
+
+    /// What is counted of each listener.
+    pub(crate) fn listeners(&self) -> &BTreeMap<String, Arc<ListenerCounters>> {
+        &self.snapshot.listeners
     }
 
     /// Changes what is shared with the snapshot in force; the one returned takes its place. The second
@@ -133,6 +156,7 @@ impl PoolDraft {
         name: &str,
         config: &LoadBalancerConfig,
         affinity: Option<Box<Affinity>>,
+        bounds: &Arc<Bounds>,
         before: Option<&PoolEntry>,
     ) -> Result<Self, Error> {
         let now = clock::now();
@@ -157,16 +181,22 @@ impl PoolDraft {
                 )
             }
         };
+        let counters = before.map_or_else(
+            || Arc::new(PoolCounters::new(bounds)),
+            |before| Arc::clone(&before.counters),
+        );
         let entry = PoolEntry {
             name: name.into(),
             balancer,
             hash: config.hash.clone(),
-            retries: Retries::new(config.retry.clone(), budget),
+            retries: Retries::new(config.retry.clone(), budget, Arc::clone(&counters)),
             queue,
             queue_policy: QueuePolicy::default()
                 .size(config.queue as usize)
                 .timeout(config.timeouts.queue),
             affinity,
+            counters,
+            bounds: Arc::clone(bounds),
             config: config.clone(),
             targets: shared,
             tls: Mutex::new(None),

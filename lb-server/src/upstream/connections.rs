@@ -22,6 +22,7 @@ use super::connect::Connector;
 use super::http1;
 use crate::clock;
 use crate::config::BackendScheme;
+use crate::metrics::{OpenConnection, Worker};
 use crate::snapshot::BackendTarget;
 use crate::transport::{FrameRole, Transport};
 
@@ -165,6 +166,16 @@ impl Upstreams {
             since: clock::now(),
         });
         backend.reap_later();
+    }
+
+    /// How many connections are kept for each backend without serving a request.
+    pub(crate) fn unused(&self, mut tell: impl FnMut(&BackendId, u64)) {
+        for (id, backend) in &*self.backends.lock() {
+            let state = backend.state.lock();
+            let shared = state.http2.iter();
+            let shared = shared.filter(|it| it.streams.load(Ordering::Relaxed) == 0);
+            tell(id, (state.idle.len() + shared.count()) as u64);
+        }
     }
 
     /// Closes what is open and unused to backends that are gone.
@@ -343,6 +354,7 @@ impl BackendConnections {
         self: &Arc<Self>,
         connector: &Arc<dyn Connector>,
     ) -> Result<Option<http1::Connection<Transport>>, ConnectError> {
+        let began = clock::now();
         let target = self.target();
         let io = connector
             .connect(&target.url.address)
@@ -365,6 +377,9 @@ impl BackendConnections {
                 (transport, http2)
             }
         };
+        let connects = &target.pool_counters.connects;
+        connects.observe(Worker::ANY, clock::now().saturating_duration_since(began));
+        let transport = transport.counted(OpenConnection::to(&target.counters));
         self.state.lock().speaks_http2 = Some(http2);
         if !http2 {
             return Ok(Some(http1::Connection::new(transport)));
