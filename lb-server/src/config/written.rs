@@ -13,6 +13,7 @@ macro_rules! schemas {
 
 use schemas;
 
+mod admin;
 mod cache;
 mod convert;
 mod limits;
@@ -57,6 +58,9 @@ pub(super) struct File {
     /// Sessions for a program's request handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<Sessions>,
+    /// The admin API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<OrOff<admin::Admin>>,
 }
 
 /// A string such as "30s", "250ms", "1h30m".
