@@ -108,6 +108,7 @@ impl Errand<'_> {
     async fn run(&mut self) -> Result<Response<Body>, Reject> {
         let mut now = self.arrived;
         let mut failure = None;
+        let mut is_first = true;
         loop {
             // After a failed attempt the failure says more than that nobody else is there.
             let picked = match self.pick(now).await {
@@ -121,6 +122,9 @@ impl Errand<'_> {
             };
             let target = Arc::clone(picked.target());
             let started = picked.started();
+            if !std::mem::take(&mut is_first) {
+                target.counters.retried();
+            }
             let body = match &self.replay {
                 None => Body::empty(),
                 Some(replay) => match replay.again() {

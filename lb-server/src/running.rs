@@ -1,5 +1,7 @@
 //! A server that is listening, and the way to it from anywhere.
 
+mod operate;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -275,9 +277,13 @@ impl Handle {
     pub fn remove_backend(&self, id: &str) -> bool {
         let id = lb_core::BackendId::new(id);
         let removed = self.snapshot().pools.values().any(|pool| pool.remove(&id));
-        for upstreams in &*self.inner.upstreams.lock() {
-            upstreams.forget(&id);
-        }
+        self.forget_connections(&id);
         removed
+    }
+
+    fn forget_connections(&self, id: &lb_core::BackendId) {
+        for upstreams in &*self.inner.upstreams.lock() {
+            upstreams.forget(id);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What is in force: routes and pools, made of a configuration, replaced as one.
 
+mod operate;
 mod policy;
 
 use std::collections::{BTreeMap, HashMap};
@@ -30,6 +31,7 @@ use crate::secrets::SpareSecret;
 use crate::sessions::SessionService;
 use crate::tls;
 
+use operate::Operated;
 use policy::policy;
 
 /// Everything that an exchange reads of the configuration.
@@ -60,6 +62,7 @@ pub(crate) struct PoolEntry {
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) affinity: Option<Box<Affinity>>,
     config: LoadBalancerConfig,
+    operated: Operated,
     targets: RwLock<HashMap<BackendId, Arc<BackendTarget>, RandomState>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
     tls: Mutex<Option<Arc<rustls::ClientConfig>>>,
@@ -221,6 +224,7 @@ impl PoolEntry {
                 .timeout(config.timeouts.queue),
             affinity,
             config: config.clone(),
+            operated: Operated::new(now),
             targets: RwLock::new(HashMap::default()),
             tls: Mutex::new(None),
         };
@@ -251,6 +255,7 @@ impl PoolEntry {
     /// Adds a backend while picks go on.
     pub(crate) fn add(&self, config: &BackendConfig) -> Result<BackendId, Error> {
         let id = self.insert(config)?;
+        self.operated.note(&id, clock::now());
         self.seal();
         Ok(id)
     }
@@ -304,6 +309,7 @@ impl PoolEntry {
     pub(crate) fn remove(&self, id: &BackendId) -> bool {
         let removed = self.balancer.remove(id);
         self.targets.write().remove(id);
+        self.operated.forget(id);
         // Whoever waited for it alone waits in vain.
         self.queue.wake_all(clock::now());
         self.seal();
@@ -313,7 +319,11 @@ impl PoolEntry {
     /// Begins or ends the drain of a backend. Returns whether there is such a backend.
     pub(crate) fn set_draining(&self, id: &BackendId, draining: bool) -> bool {
         let is_known = self.balancer.set_draining(id, draining);
-        self.queue.wake_all(clock::now());
+        let now = clock::now();
+        if is_known {
+            self.operated.note(id, now);
+        }
+        self.queue.wake_all(now);
         is_known
     }
 

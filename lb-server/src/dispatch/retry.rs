@@ -82,6 +82,18 @@ impl Retries {
         }
     }
 
+    pub(crate) fn is_on(&self) -> bool {
+        self.config.attempts.get() > 1 || self.config.hedge.is_some()
+    }
+
+    /// How many it would grant now: after an answer, and after other failures.
+    pub(crate) fn available(&self, now: Instant) -> (u32, u32) {
+        if !self.is_on() {
+            return (0, 0);
+        }
+        self.budget.available(&self.policy, now)
+    }
+
     /// Takes in that a request came.
     pub(super) fn begin(&self, now: Instant) -> Progress<'_> {
         let attempts = self.config.attempts.get();
