@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 #[derive(Debug)]
 pub(crate) struct Admissions {
     connections: Arc<Semaphore>,
+    max_connections: usize,
     handshakes: Arc<Semaphore>,
     per_client: Mutex<HashMap<IpAddr, u32, RandomState>>,
     max_per_client: u32,
@@ -35,11 +36,21 @@ impl Admissions {
     ) -> Arc<Self> {
         Arc::new(Self {
             connections: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
+            max_connections: max_connections.min(Semaphore::MAX_PERMITS),
             handshakes: Arc::new(Semaphore::new(max_handshakes.min(Semaphore::MAX_PERMITS))),
             per_client: Mutex::default(),
             max_per_client,
             exempt,
         })
+    }
+
+    /// How many connections there are, and how many may be.
+    pub(crate) fn connections(&self) -> (u64, u64) {
+        let free = self.connections.available_permits();
+        (
+            (self.max_connections - free) as u64,
+            self.max_connections as u64,
+        )
     }
 
     /// Waits for room in the process: while there is none, clients wait in the kernel.

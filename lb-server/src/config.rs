@@ -12,6 +12,7 @@ mod conceal;
 mod defaults;
 mod error;
 mod hash_key;
+mod hidden;
 mod layers;
 mod limit_key;
 mod model;

@@ -29,6 +29,7 @@ use crate::upstream::connections::Upstreams;
 use attempt::{Limits, Trial};
 use deadline::Deadline;
 use outgoing::Outgoing;
+pub(crate) use outgoing::hash_key;
 pub(crate) use retry::Retries;
 use retry::{Failed, Failure, Grant, Progress};
 
@@ -75,7 +76,7 @@ impl Dispatch {
     ) -> impl Future<Output = Result<Response<Body>, Reject>> + Send + 'a {
         let (mut parts, body) = request.into_parts();
         let bond = affinity::begin(exchange, pool, &mut parts.headers);
-        let key = outgoing::hash_key(pool, exchange, &parts.headers, &parts.uri);
+        let key = hash_key(pool, exchange.client_ip(), &parts.headers, &parts.uri);
         let now = clock::now();
         let errand = outgoing::outgoing(exchange, parts).map(|outgoing| Errand {
             dispatch: self,

@@ -32,6 +32,10 @@ pub enum ErrorKind {
     Config,
     /// There is nothing of this name.
     NotFound,
+    /// There is something of this name already.
+    Conflict,
+    /// The server is ending, and nothing is changed any more.
+    Draining,
     /// A certificate, key or authority cannot be used.
     Tls,
     /// An address cannot be listened on.

@@ -1,6 +1,9 @@
 //! A server that is listening, and the way to it from anywhere.
 
+mod counted;
 mod operate;
+mod standin;
+pub(crate) use standin::ReloadReport;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,6 +15,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::News;
 use crate::cache::Purge;
 use crate::config::{BackendConfig, ListenAddress};
 use crate::drain::Drain;
@@ -28,6 +32,7 @@ use crate::upstream::connections::Upstreams;
 /// Dropping it ends everything at once; [`Running::shutdown`] drains.
 #[derive(Debug)]
 pub struct Running {
+    pub(crate) admin: Option<LocalAddress>,
     pub(crate) addresses: Vec<LocalAddress>,
     pub(crate) handle: Handle,
     /// Counts the worker threads.
@@ -73,6 +78,11 @@ impl Running {
     /// Every address that is listened on.
     pub fn local_addrs(&self) -> &[LocalAddress] {
         &self.addresses
+    }
+
+    /// Where the admin API is, if there is one.
+    pub fn admin_addr(&self) -> Option<&LocalAddress> {
+        self.admin.as_ref()
     }
 
     /// The way to the running server from anywhere.
@@ -141,6 +151,7 @@ struct HandleInner {
     link: OnceLock<Arc<dyn Store>>,
     requested: CancellationToken,
     drain: Drain,
+    news: News,
 }
 
 impl Handle {
@@ -156,6 +167,7 @@ impl Handle {
                 link: OnceLock::new(),
                 requested: CancellationToken::new(),
                 drain: Drain::default(),
+                news: News::default(),
             }),
         }
     }
@@ -174,6 +186,16 @@ impl Handle {
 
     pub(crate) fn drain(&self) -> &Drain {
         &self.inner.drain
+    }
+
+    /// What happens, for those who listen.
+    pub(crate) fn news(&self) -> &News {
+        &self.inner.news
+    }
+
+    /// A way to the store, where there is one.
+    pub(crate) fn link(&self) -> Option<Arc<dyn Store>> {
+        self.inner.link.get().cloned()
     }
 
     /// Makes the connections of one worker known, so that removed backends can be forgotten there.
@@ -200,6 +222,11 @@ impl Handle {
     pub fn force(&self) {
         self.inner.requested.cancel();
         self.inner.drain.force();
+    }
+
+    /// Whether a shutdown was asked for; the server may still serve.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.requested.is_cancelled()
     }
 
     /// Whether the server takes nothing new.

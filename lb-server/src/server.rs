@@ -9,7 +9,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::{About, AdminListener, Guard, LogControl, Service};
 use crate::admission::Admissions;
+use crate::clock;
 use crate::config::{
     BackendConfig, CacheConfig, Config, ListenAddress, LoadBalancerConfig, RateLimitConfig,
     ServerConfig, SessionConfig,
@@ -34,6 +36,8 @@ const DEFAULT: &str = "default";
 pub struct Server {
     pub(crate) config: Config,
     handler: Option<Arc<dyn ErasedHandler>>,
+    log: Option<Arc<dyn LogControl>>,
+    config_path: Option<String>,
 }
 
 impl Server {
@@ -46,6 +50,8 @@ impl Server {
         Ok(Self {
             config,
             handler: None,
+            log: None,
+            config_path: None,
         })
     }
 
@@ -103,6 +109,16 @@ impl Server {
         self.handler = Some(Arc::new(handler));
     }
 
+    /// Lets the admin API read and change how much is logged.
+    pub fn set_log_control(&mut self, control: impl LogControl) {
+        self.log = Some(Arc::new(control));
+    }
+
+    /// Says which file the configuration came from, for operators to read.
+    pub fn set_config_path(&mut self, path: impl Into<String>) {
+        self.config_path = Some(path.into());
+    }
+
     /// Binds every listener and starts the workers, each a thread of its own.
     ///
     /// # Errors
@@ -145,6 +161,10 @@ impl Server {
             process.max_connections_per_client.get(),
             process.trusted_proxies.clone(),
         );
+        let admin = self.config.admin.as_ref();
+        let admin = admin
+            .map(|config| AdminListener::bind(config).map(|listener| (config, listener)))
+            .transpose()?;
         let entropy = Entropy::from_system().map_err(|error| {
             Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
         })?;
@@ -153,6 +173,25 @@ impl Server {
         if let Some(redis) = &redis {
             handle.set_store(redis.report());
         }
+        let entropy = Arc::new(entropy);
+        let mut admin_address = None;
+        let admin = admin.map(|(config, listener)| {
+            admin_address = Some(LocalAddress {
+                listener: "admin".to_owned(),
+                address: listener.address(),
+                is_tls: listener.is_tls(),
+            });
+            let about = About {
+                started: clock::now(),
+                admissions: Arc::clone(&admissions),
+                log: self.log,
+                has_dashboard: config.dashboard,
+                config_path: self.config_path,
+                entropy: Arc::clone(&entropy),
+            };
+            let service = Service::new(handle.clone(), Guard::new(config), about);
+            (listener, Arc::new(service))
+        });
         let workers = Workers {
             handle: handle.clone(),
             handler: self.handler,
@@ -160,14 +199,20 @@ impl Server {
             connector: Arc::new(SocketConnector),
             redis,
             instance: entropy.draw(),
-            entropy: Arc::new(entropy),
+            entropy,
             tracker: TaskTracker::new(),
         };
         let tracker = workers.tracker.clone();
         workers
             .start(threads, bound)
             .inspect_err(|_| handle.force())?;
+        if let Some((listener, service)) = admin {
+            listener
+                .start(service, handle.drain().clone(), tracker.token())
+                .inspect_err(|_| handle.force())?;
+        }
         Ok(Running {
+            admin: admin_address,
             addresses,
             handle,
             workers: tracker,

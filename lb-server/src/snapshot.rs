@@ -38,6 +38,7 @@ use policy::policy;
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) process: ProcessConfig,
+    pub(crate) config: Arc<Config>,
     pub(crate) routes: Vec<Route>,
     pub(crate) pools: BTreeMap<String, Arc<PoolEntry>>,
     pub(crate) limits: Limits,
@@ -129,6 +130,7 @@ impl Snapshot {
         }
         Ok(Self {
             process: config.server.clone(),
+            config: Arc::new(config.clone()),
             routes,
             pools,
             limits,

@@ -1,5 +1,6 @@
 //! TLS: certificates, and what is believed of backends.
 
+mod describe;
 mod pem;
 mod resolver;
 mod self_signed;

@@ -9,6 +9,8 @@ mod pools;
 mod status;
 mod support;
 
+pub(crate) use support::SupportBundle;
+
 use std::sync::Arc;
 
 use http::Response;
@@ -32,7 +34,6 @@ pub(crate) async fn run(
         Operation::Page => Ok(page::answer(service.about.has_dashboard)),
         Operation::Live => Ok(health::live()),
         Operation::Ready => Ok(health::ready(service, &call)),
-        Operation::Metrics => Ok(features::metrics(service, &call)),
         Operation::OpenApi => Ok(reply::json(&openapi::document())),
         Operation::Status => Ok(reply::json(&service.status())),
         Operation::Pools => Ok(reply::json(&service.status().pools)),

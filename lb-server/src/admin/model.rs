@@ -2,12 +2,16 @@
 
 mod change;
 mod event;
+mod explain;
 mod features;
 mod pools;
+mod request;
 mod status;
 
 pub use change::*;
 pub use event::*;
+pub use explain::*;
 pub use features::*;
 pub use pools::*;
+pub use request::*;
 pub use status::*;

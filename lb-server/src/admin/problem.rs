@@ -63,7 +63,10 @@ impl Problem {
             detail,
             "send `Authorization: Bearer TOKEN` with the token of [admin]",
         );
-        problem.field = Some((WWW_AUTHENTICATE.as_str(), "Bearer realm=\"lb admin\"".into()));
+        problem.field = Some((
+            WWW_AUTHENTICATE.as_str(),
+            "Bearer realm=\"lb admin\"".into(),
+        ));
         problem
     }
 

@@ -97,7 +97,9 @@ impl Sampler {
             for backend in &mut pool.backends {
                 let key = (pool.name.clone(), backend.id.clone());
                 let count = |which: fn(&(u64, u64)) -> u64| {
-                    rate(long, now, |sample| sample.backends.get(&key).map_or(0, which))
+                    rate(long, now, |sample| {
+                        sample.backends.get(&key).map_or(0, which)
+                    })
                 };
                 backend.rate = count(|counted| counted.0);
                 backend.error_rate = count(|counted| counted.1);

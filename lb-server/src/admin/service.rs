@@ -18,9 +18,10 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::sampler::Sampler;
 use super::table::{self, ENDPOINTS, Found, Operation};
-use super::{Change, ChangeKind, ListenerStatus, LogControl};
+use super::{Change, ChangeKind, LogControl};
 use crate::admission::Admissions;
 use crate::clock;
+use crate::entropy::Entropy;
 use crate::running::Handle;
 
 /// The largest body of a request: a configuration.
@@ -53,9 +54,11 @@ pub(crate) struct Service {
 pub(crate) struct About {
     pub(crate) started: Instant,
     pub(crate) admissions: Arc<Admissions>,
-    pub(crate) listeners: Vec<ListenerStatus>,
     pub(crate) log: Option<Arc<dyn LogControl>>,
     pub(crate) has_dashboard: bool,
+    /// The file that the configuration came from.
+    pub(crate) config_path: Option<String>,
+    pub(crate) entropy: Arc<Entropy>,
 }
 
 /// A request that may be answered.
@@ -88,7 +91,10 @@ impl Call {
             None | Some("false" | "0") => Ok(false),
             Some("" | "true" | "1") => Ok(true),
             Some(other) => Err(Problem::bad_request(
-                format!("`{name}` is neither true nor false: `{}`", other.escape_debug()),
+                format!(
+                    "`{name}` is neither true nor false: `{}`",
+                    other.escape_debug()
+                ),
                 format!("write `?{name}=true`, or leave it out"),
             )),
         }
@@ -99,7 +105,11 @@ impl Call {
     /// # Errors
     /// What is to be said of one that is none, or of another shape.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Problem> {
-        let text: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
+        let text: &[u8] = if self.body.is_empty() {
+            b"{}"
+        } else {
+            &self.body
+        };
         serde_json::from_slice(text).map_err(|error| {
             Problem::bad_request(
                 format!("the body cannot be understood: {error}"),
@@ -136,7 +146,13 @@ impl Service {
     }
 
     /// Tells those who listen what somebody did.
-    pub(crate) fn tell(&self, call: &Call, about: (Option<&str>, Option<&str>), event: &str, details: String) {
+    pub(crate) fn tell(
+        &self,
+        call: &Call,
+        about: (Option<&str>, Option<&str>),
+        event: &str,
+        details: String,
+    ) {
         let (pool, backend) = about;
         self.handle.news().tell(|| Change {
             at: clock::unix_seconds(clock::now()),
@@ -150,7 +166,11 @@ impl Service {
     }
 
     /// Answers a request, whatever it is.
-    pub(crate) async fn answer<B>(self: &Arc<Self>, peer: &Peer, request: Request<B>) -> Response<Reply>
+    pub(crate) async fn answer<B>(
+        self: &Arc<Self>,
+        peer: &Peer,
+        request: Request<B>,
+    ) -> Response<Reply>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::error::Error,
@@ -175,7 +195,10 @@ impl Service {
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(NOSNIFF.clone(), HeaderValue::from_static("nosniff"));
-        headers.insert(FETCH_POLICY.clone(), HeaderValue::from_static("same-origin"));
+        headers.insert(
+            FETCH_POLICY.clone(),
+            HeaderValue::from_static("same-origin"),
+        );
         response
     }
 
@@ -196,8 +219,8 @@ impl Service {
             _ => None,
         };
         // An orchestrator names us by whatever address it knows, and learns one word.
-        let is_health = endpoint
-            .is_some_and(|it| matches!(it.operation, Operation::Live | Operation::Ready));
+        let is_health =
+            endpoint.is_some_and(|it| matches!(it.operation, Operation::Live | Operation::Ready));
         if !is_health {
             self.guard.check_site(&parts.method, &parts.headers)?;
         }
@@ -245,7 +268,11 @@ where
     B::Error: std::error::Error,
 {
     let is_config = matches!(operation, Operation::PutConfig | Operation::PatchConfig);
-    let most = if is_config { BODY_BYTES } else { SMALL_BODY_BYTES };
+    let most = if is_config {
+        BODY_BYTES
+    } else {
+        SMALL_BODY_BYTES
+    };
     let too_large = || {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -258,11 +285,15 @@ where
     }
     let reading = async {
         let mut bytes = Vec::new();
-        while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
+        while let Some(frame) =
+            std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await
+        {
             let frame = frame.map_err(|error| {
                 Problem::bad_request(format!("the body broke off: {error}"), "send it again")
             })?;
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             if bytes.len() + data.len() > most {
                 return Err(too_large());
             }
@@ -308,4 +339,3 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     let name = text.split(';').next().unwrap_or_default();
     Some(name.trim().to_ascii_lowercase())
 }
-

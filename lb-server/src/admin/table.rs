@@ -8,7 +8,6 @@ pub(crate) enum Operation {
     Page,
     Live,
     Ready,
-    Metrics,
     OpenApi,
     Status,
     Pools,
@@ -75,12 +74,11 @@ const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
 /// All of them; the description of the API is made of the same table.
-pub(crate) static ENDPOINTS: [Endpoint; 33] = [
+pub(crate) static ENDPOINTS: [Endpoint; 32] = [
     open("/", Operation::Page),
     open("/livez", Operation::Live),
     open("/readyz", Operation::Ready),
     open("/healthz", Operation::Ready),
-    endpoint(GET, "/metrics", Operation::Metrics),
     endpoint(GET, "/api/v1/openapi.json", Operation::OpenApi),
     endpoint(GET, "/api/v1/status", Operation::Status),
     endpoint(GET, "/api/v1/pools", Operation::Pools),
@@ -263,7 +261,10 @@ mod tests {
             find(&DELETE, "/api/v1/config"),
             Found::Methods("GET, HEAD, PUT, PATCH".to_owned())
         );
-        assert_eq!(find(&GET, "/api/v1/drain"), Found::Methods("POST".to_owned()));
+        assert_eq!(
+            find(&GET, "/api/v1/drain"),
+            Found::Methods("POST".to_owned())
+        );
         assert!(operation(Method::HEAD, "/api/v1/status").is_some());
     }
 
@@ -274,8 +275,17 @@ mod tests {
             Reload, RemoveBackend, ResetRateLimit, SetLogLevel,
         };
         let changes = [
-            AddBackend, ChangeBackend, RemoveBackend, PutConfig, PatchConfig, Reload, EndSession,
-            PurgeCache, ResetRateLimit, SetLogLevel, Drain,
+            AddBackend,
+            ChangeBackend,
+            RemoveBackend,
+            PutConfig,
+            PatchConfig,
+            Reload,
+            EndSession,
+            PurgeCache,
+            ResetRateLimit,
+            SetLogLevel,
+            Drain,
         ];
         for endpoint in &ENDPOINTS {
             let is_change = changes.contains(&endpoint.operation);

@@ -30,6 +30,7 @@ use serde_json::{Map, Value};
 use limits::RateLimit;
 use redis::Redis;
 use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
+pub(super) use sessions::HIDDEN;
 use sessions::{Affinity, Sessions};
 
 /// The configuration of a load balancer, in the long form.

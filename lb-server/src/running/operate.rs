@@ -19,8 +19,8 @@ impl Handle {
     /// Adds a backend to a pool, until the next reload or restart.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is no such pool, [`ErrorKind::Config`] where the backend is in it already or
-    /// cannot be used, [`ErrorKind::Tls`] where it cannot be verified.
+    /// [`ErrorKind::NotFound`] where there is no such pool, [`ErrorKind::Conflict`] where the backend is in it already,
+    /// [`ErrorKind::Config`] where it cannot be used, [`ErrorKind::Tls`] where it cannot be verified.
     pub fn add_backend_to(&self, pool: &str, backend: &NewBackend) -> Result<BackendStatus, Error> {
         let pool = self.pool(pool)?;
         let config = configured(backend)?;
@@ -29,7 +29,7 @@ impl Handle {
         let id = pool.id_of(&label);
         if pool.target(&id).is_some() {
             return Err(Error::new(
-                ErrorKind::Config,
+                ErrorKind::Conflict,
                 format!(
                     "backend `{label}` is in pool `{}` already; give one of the two a name",
                     pool.name

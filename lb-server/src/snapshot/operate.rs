@@ -55,7 +55,7 @@ impl PoolEntry {
     /// What a backend is called within this pool.
     pub(crate) fn label<'a>(&self, id: &'a BackendId) -> &'a str {
         let id = id.as_str();
-        let own = id.strip_prefix(self.name.as_str());
+        let own = id.strip_prefix(&*self.name);
         own.and_then(|rest| rest.strip_prefix('/')).unwrap_or(id)
     }
 
@@ -79,7 +79,7 @@ impl PoolEntry {
         let pool = self.balancer.status(now);
         let (after_answer, after_failure) = self.retries.available(now);
         PoolStatus {
-            name: self.name.clone(),
+            name: self.name.to_string(),
             algorithm: self.balancer.algorithm().to_string(),
             in_flight: backends
                 .iter()
@@ -268,7 +268,7 @@ impl PoolEntry {
         let mut drift = Vec::new();
         let mut tell = |label: &str, what: &str, configured, in_force, since: Option<Instant>| {
             drift.push(Drift {
-                pool: self.name.clone(),
+                pool: self.name.to_string(),
                 backend: label.to_owned(),
                 what: what.to_owned(),
                 configured,

@@ -113,7 +113,7 @@ async fn a_backend_comes_and_goes() {
     let added = proxy.handle.add_backend_to("default", &new("http://b:80"));
     assert_eq!(added.unwrap().id, "http://b:80");
     let again = proxy.handle.add_backend_to("default", &new("http://b:80"));
-    assert_eq!(again.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
     let mut client = proxy.connect().await;
     assert_eq!(client.get("/").await.text(), "a");
     assert_eq!(client.get("/").await.text(), "b");

@@ -64,7 +64,10 @@ impl Service {
     fn unprobed(&self) -> usize {
         let snapshot = self.handle.snapshot();
         let now = clock::now();
-        let probed = snapshot.pools.values().filter(|pool| pool.probe().is_some());
+        let probed = snapshot
+            .pools
+            .values()
+            .filter(|pool| pool.probe().is_some());
         probed
             .flat_map(|pool| pool.balancer.backends(now))
             .filter(|status| status.is_enabled && status.health == Health::Unknown)

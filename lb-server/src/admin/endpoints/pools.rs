@@ -9,7 +9,8 @@ use crate::admin::service::{Call, Service};
 use crate::admin::{BackendChange, BackendStatus, NewBackend, PoolStatus};
 use crate::error::{Error, ErrorKind};
 
-const HELP: &str = "GET /api/v1/pools lists pools and backends; a name with `/` is written with `%2F`";
+const HELP: &str =
+    "GET /api/v1/pools lists pools and backends; a name with `/` is written with `%2F`";
 
 fn problem(error: &Error) -> Problem {
     Problem::of(error, HELP)
@@ -48,7 +49,11 @@ pub(super) fn add(service: &Service, call: &Call) -> Result<Response<Reply>, Pro
     let new: NewBackend = call.json()?;
     let added = service.handle.add_backend_to(pool, &new);
     let added = added.map_err(|error| match error.kind() {
-        ErrorKind::Conflict => Problem::new(StatusCode::CONFLICT, error.to_string(), "PATCH changes the one there is"),
+        ErrorKind::Conflict => Problem::new(
+            StatusCode::CONFLICT,
+            error.to_string(),
+            "PATCH changes the one there is",
+        ),
         _ => problem(&error),
     })?;
     let details = format!("{} was added with weight {}", added.url, added.weight);
