@@ -34,8 +34,6 @@ pub enum ErrorKind {
     NotFound,
     /// There is something of this name already.
     Conflict,
-    /// The server is ending, and nothing is changed any more.
-    Draining,
     /// A certificate, key or authority cannot be used.
     Tls,
     /// An address cannot be listened on.
@@ -50,6 +48,8 @@ pub enum ErrorKind {
     Handler,
     /// A session cannot be read, changed or stored as asked for.
     Session,
+    /// The server takes nothing new any more.
+    Draining,
     /// The deadline passed before every exchange had finished.
     ShutdownTimeout,
 }

@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{About, AdminListener, Guard, LogControl, Service};
-use crate::admission::Admissions;
+use crate::admission::{Admissions, Bounds};
 use crate::clock;
 use crate::config::{
-    BackendConfig, CacheConfig, Config, ListenAddress, LoadBalancerConfig, RateLimitConfig,
+    BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig, RateLimitConfig,
     ServerConfig, SessionConfig,
 };
 use crate::dispatch::Dispatch;
@@ -21,10 +21,10 @@ use crate::drain::Drain;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{ErasedHandler, Handler};
-use crate::listener::{self, Accepted, Bound, Listener};
+use crate::listener::{self, Accepted, Acceptor, Sockets, SocketsDraft};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::redis::{Link, Redis, Store};
-use crate::running::{Handle, LocalAddress, Running};
+use crate::running::{ConfigSource, Handle, LocalAddress, Outside, Running};
 use crate::snapshot::Snapshot;
 use crate::upstream::connect::{Connector, SocketConnector};
 use crate::upstream::connections::Upstreams;
@@ -38,6 +38,7 @@ pub struct Server {
     handler: Option<Arc<dyn ErasedHandler>>,
     log: Option<Arc<dyn LogControl>>,
     config_path: Option<String>,
+    source: Option<Arc<dyn ConfigSource>>,
 }
 
 impl Server {
@@ -52,6 +53,7 @@ impl Server {
             handler: None,
             log: None,
             config_path: None,
+            source: None,
         })
     }
 
@@ -119,6 +121,11 @@ impl Server {
         self.config_path = Some(path.into());
     }
 
+    /// Says where the configuration comes from, so that [`Handle::reload_from_source`] reads it again.
+    pub fn set_config_source(&mut self, source: impl ConfigSource) {
+        self.source = Some(Arc::new(source));
+    }
+
     /// Binds every listener and starts the workers, each a thread of its own.
     ///
     /// # Errors
@@ -130,37 +137,11 @@ impl Server {
     )]
     pub async fn start(self) -> Result<Running, Error> {
         let snapshot = Snapshot::build(&self.config, self.handler.is_some(), None)?;
-        let process = self.config.server.clone();
-        let mut bound = Vec::new();
-        let mut addresses = Vec::new();
-        for (name, config) in &self.config.listeners {
-            let listener = Arc::new(Listener::build(name, config)?);
-            for address in &config.address {
-                let socket = listener::bind(address)?;
-                addresses.push(LocalAddress {
-                    listener: name.clone(),
-                    address: match &socket {
-                        Bound::Tcp(_, address) => ListenAddress::Tcp(*address),
-                        Bound::Unix(_, path) => ListenAddress::Unix(path.clone()),
-                    },
-                    is_tls: listener.is_tls(),
-                });
-                bound.push((socket, Arc::clone(&listener)));
-            }
-        }
-        let threads = process
-            .threads
+        let threads = self.config.server.threads;
+        let threads = threads
             .or_else(|| std::thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
-        let max_connections = process
-            .max_connections
-            .map_or_else(default_max_connections, |max| max.get() as usize);
-        let admissions = Admissions::new(
-            max_connections,
-            process.max_handshakes.get() as usize,
-            process.max_connections_per_client.get(),
-            process.trusted_proxies.clone(),
-        );
+        let admissions = Admissions::new(bounds(&self.config.server));
         let admin = self.config.admin.as_ref();
         let admin = admin
             .map(|config| AdminListener::bind(config).map(|listener| (config, listener)))
@@ -189,9 +170,16 @@ impl Server {
                 config_path: self.config_path,
                 entropy: Arc::clone(&entropy),
             };
-            let service = Service::new(handle.clone(), Guard::new(config), about);
+            let service = Service::new(
+                handle.clone(),
+                Guard::new(config).with_names(listener.names()),
+                about,
+            );
             (listener, Arc::new(service))
         });
+        if let Some(source) = self.source {
+            handle.set_source(source);
+        }
         let workers = Workers {
             handle: handle.clone(),
             handler: self.handler,
@@ -203,8 +191,8 @@ impl Server {
             tracker: TaskTracker::new(),
         };
         let tracker = workers.tracker.clone();
-        workers
-            .start(threads, bound)
+        let addresses = workers
+            .start(threads, &self.config)
             .inspect_err(|_| handle.force())?;
         if let Some((listener, service)) = admin {
             listener
@@ -216,9 +204,19 @@ impl Server {
             addresses,
             handle,
             workers: tracker,
-            delay: process.shutdown_delay,
-            timeout: process.shutdown_timeout,
         })
+    }
+}
+
+/// The bounds on connections that a configuration sets.
+pub(crate) fn bounds(process: &ProcessConfig) -> Bounds {
+    Bounds {
+        connections: process
+            .max_connections
+            .map_or_else(default_max_connections, |max| max.get() as usize),
+        handshakes: process.max_handshakes.get() as usize,
+        per_client: process.max_connections_per_client.get(),
+        exempt: process.trusted_proxies.clone(),
     }
 }
 
@@ -250,7 +248,10 @@ struct Workers {
 }
 
 impl Workers {
-    fn start(self, threads: usize, bound: Vec<(Bound, Arc<Listener>)>) -> Result<(), Error> {
+    /// Binds first, so that nothing has started where an address is taken.
+    fn start(self, threads: usize, config: &Config) -> Result<Vec<LocalAddress>, Error> {
+        let mut listeners = Some(SocketsDraft::first(config)?);
+        let mut addresses = Vec::new();
         let mut desks = Vec::with_capacity(threads);
         let mut queues = Vec::with_capacity(threads);
         for _worker in 0..threads {
@@ -262,9 +263,6 @@ impl Workers {
             queues.push(accepted);
         }
         let desks: Arc<[Desk]> = desks.into();
-        // One thread accepts for all and deals by load: HTTP/2 connections are few and long, and the
-        // kernel's hash would put several heavy ones on one worker.
-        let mut bound = Some(bound);
         for (number, accepted) in queues.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -273,13 +271,29 @@ impl Workers {
                     Error::new(ErrorKind::Start, "a worker's runtime cannot be made")
                         .with_source(error)
                 })?;
+            // One thread accepts for all and deals by load: HTTP/2 connections are few and long, and
+            // the kernel's hash would put several heavy ones on one worker.
+            if let Some(listeners) = listeners.take() {
+                let desks = Arc::clone(&desks);
+                let sockets = Sockets::new(Acceptor {
+                    runtime: runtime.handle().clone(),
+                    admissions: Arc::clone(&self.admissions),
+                    deal: Arc::new(move |accepted| deal(&desks, accepted)),
+                    drain: self.handle.drain().clone(),
+                });
+                sockets.commit(listeners, config);
+                addresses = sockets.addresses();
+                self.handle.set_outside(Outside {
+                    sockets,
+                    admissions: Arc::clone(&self.admissions),
+                });
+            }
             let link = self.redis.as_ref().map(Redis::link);
             let pipeline = self.pipeline(link.clone());
             let drain = self.handle.drain().clone();
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
-            let acceptors = bound.take().map(|bound| (bound, Arc::clone(&desks)));
-            let watch = acceptors.is_some().then(|| {
+            let watch = (number == 0).then(|| {
                 crate::probe::watch(
                     self.handle.clone(),
                     Arc::clone(&self.connector),
@@ -299,18 +313,6 @@ impl Workers {
                         if let Some(link) = link {
                             tokio::spawn(link.keep());
                         }
-                        if let Some((bound, desks)) = acceptors {
-                            for (socket, listener) in bound {
-                                let desks = Arc::clone(&desks);
-                                tokio::spawn(listener::accept(
-                                    socket,
-                                    listener,
-                                    Arc::clone(&admissions),
-                                    drain.clone(),
-                                    move |accepted| deal(&desks, accepted),
-                                ));
-                            }
-                        }
                         work(accepted, pipeline, admissions, drain, load).await;
                     });
                 })
@@ -320,7 +322,7 @@ impl Workers {
                 })?;
         }
         self.tracker.close();
-        Ok(())
+        Ok(addresses)
     }
 
     fn pipeline(&self, link: Option<Link>) -> Arc<Pipeline> {
@@ -375,12 +377,8 @@ pub(crate) async fn work(
 ) {
     let serve_all = async {
         while let Some(connection) = accepted.recv().await {
-            let serving = listener::serve(
-                connection,
-                Arc::clone(&pipeline),
-                Arc::clone(&admissions),
-                drain.clone(),
-            );
+            let serving =
+                listener::serve(connection, Arc::clone(&pipeline), Arc::clone(&admissions));
             let load = Arc::clone(&load);
             tokio::spawn(async move {
                 serving.await;

@@ -7,6 +7,8 @@
 
 #[path = "admin/client.rs"]
 mod client;
+#[path = "admin/configuration.rs"]
+mod configuration;
 #[path = "admin/endpoints.rs"]
 mod endpoints;
 #[path = "admin/events.rs"]

@@ -18,7 +18,8 @@ For each address one line goes to standard output once it accepts connections:
   listening name=<listener> url=<https://127.0.0.1:8443>
 
 Flags win over LB_* variables, those over the file, and the file over the defaults.
-Signals: TERM, INT and QUIT finish what is running and take nothing new; a second one forces.";
+Signals: TERM, INT and QUIT finish what is running and take nothing new; a second one forces.
+HUP reads configuration, certificates and secrets again; with a mistake in them nothing changes.";
 
 /// Run the server; without any configuration, a demonstration on loopback
 #[derive(Debug, Clone, Default, Args)]
@@ -44,6 +45,10 @@ pub(crate) struct ServeArguments {
     /// least-response-time, ip-hash or consistent-hashing
     #[arg(short, long, value_name = "NAME")]
     pub(crate) algorithm: Option<String>,
+
+    /// Reload when the configuration, a certificate or a secret changes
+    #[arg(long)]
+    pub(crate) watch: bool,
 
     #[command(flatten)]
     pub(crate) tls: TlsArguments,

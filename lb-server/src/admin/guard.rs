@@ -62,12 +62,8 @@ impl fmt::Display for Peer {
 impl Guard {
     /// The rules for an address that is bound.
     pub(crate) fn new(config: &AdminConfig) -> Self {
-        let names = match &config.tls {
-            ListenerTls::SelfSigned { names } => names.clone(),
-            _ => Vec::new(),
-        };
         Self {
-            names,
+            names: Vec::new(),
             address: match &config.address {
                 ListenAddress::Tcp(address) => Some(address.ip()),
                 ListenAddress::Unix(_) => None,

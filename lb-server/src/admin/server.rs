@@ -22,7 +22,7 @@ use crate::config::{AdminConfig, ListenAddress, ListenerTls, Protocol};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::listener::{self, Bound};
-use crate::tls;
+use crate::tls::{self, ServerTls};
 use crate::transport::{Io, Transport};
 
 /// Connections at once; those beyond wait in the kernel.
@@ -43,7 +43,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct AdminListener {
     bound: Bound,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<ServerTls>,
 }
 
 impl AdminListener {
@@ -56,7 +56,7 @@ impl AdminListener {
         let tls = match &config.tls {
             ListenerTls::Off => None,
             tls => Some(
-                tls::server_config(tls, &[Protocol::Http11]).map_err(|error| {
+                tls::server(tls, &[Protocol::Http11], None).map_err(|error| {
                     Error::new(ErrorKind::Tls, "the admin API cannot speak TLS").with_source(error)
                 })?,
             ),
@@ -85,6 +85,11 @@ impl AdminListener {
             Bound::Tcp(_, address) => ListenAddress::Tcp(*address),
             Bound::Unix(_, path) => ListenAddress::Unix(path.clone()),
         }
+    }
+
+    /// Names that its certificate is good for.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.tls.as_ref().map_or_else(Vec::new, ServerTls::names)
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -144,7 +149,8 @@ impl AdminListener {
                 return;
             }
         };
-        let accepting = accept(acceptor, self.tls, Arc::clone(&places), service);
+        let tls = self.tls.map(|tls| tls.config);
+        let accepting = accept(acceptor, tls, Arc::clone(&places), service);
         tokio::select! {
             biased;
             () = drain.forced() => {}

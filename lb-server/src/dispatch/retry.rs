@@ -94,6 +94,11 @@ impl Retries {
         self.budget.available(&self.policy, now)
     }
 
+    /// What outlives the configuration.
+    pub(crate) fn budget(&self) -> &Arc<RetryBudget> {
+        &self.budget
+    }
+
     /// Takes in that a request came.
     pub(super) fn begin(&self, now: Instant) -> Progress<'_> {
         let attempts = self.config.attempts.get();

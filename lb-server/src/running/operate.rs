@@ -22,6 +22,7 @@ impl Handle {
     /// [`ErrorKind::NotFound`] where there is no such pool, [`ErrorKind::Conflict`] where the backend is in it already,
     /// [`ErrorKind::Config`] where it cannot be used, [`ErrorKind::Tls`] where it cannot be verified.
     pub fn add_backend_to(&self, pool: &str, backend: &NewBackend) -> Result<BackendStatus, Error> {
+        let _unchanged = self.inner.changing.lock();
         let pool = self.pool(pool)?;
         let config = configured(backend)?;
         let label = config.name.clone();
@@ -54,6 +55,7 @@ impl Handle {
         backend: &str,
         change: &BackendChange,
     ) -> Result<BackendStatus, Error> {
+        let _unchanged = self.inner.changing.lock();
         let pool = self.pool(pool)?;
         pool.change(backend, change)?;
         let status = pool.status_of(&pool.id_of(backend));
@@ -66,12 +68,13 @@ impl Handle {
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is no such pool or backend.
     pub fn remove_backend_of(&self, pool: &str, backend: &str) -> Result<(), Error> {
+        let _unchanged = self.inner.changing.lock();
         let pool = self.pool(pool)?;
         let id = pool.id_of(backend);
         if !pool.remove(&id) {
             return Err(pool.no_backend(backend));
         }
-        self.forget_connections(&id);
+        self.forget_gone();
         Ok(())
     }
 

@@ -217,7 +217,7 @@ impl PoolEntry {
         }
         if let Some(limit) = limit {
             if limit.is_some() {
-                self.queue.set_limited();
+                self.queue.set_limited(true);
             }
             self.balancer.set_max_connections(&id, limit);
         }

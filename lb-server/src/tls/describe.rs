@@ -6,7 +6,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use crate::admin::CertificateStatus;
 
 /// What a certificate says; `None` for one that cannot be read, which no listener shows.
-pub(crate) fn describe(
+pub(super) fn describe(
     name: &str,
     certificate: &CertificateDer<'_>,
     is_self_signed: bool,

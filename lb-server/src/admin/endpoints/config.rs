@@ -116,6 +116,17 @@ fn merge(whole: &mut Value, patch: Value) {
     }
 }
 
+fn check_not_ending(service: &Service) -> Result<(), Problem> {
+    if service.handle.is_stopping() {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "the server is ending, so its configuration stays as it is",
+            "start it anew with the configuration",
+        ));
+    }
+    Ok(())
+}
+
 async fn replace(
     service: &Service,
     call: &Call,
@@ -123,16 +134,15 @@ async fn replace(
     text: &str,
 ) -> Result<Response<Reply>, Problem> {
     let dry_run = call.flag("dry_run")?;
-    // What a caller writes is no reason to tell it what stands in the environment.
-    let config = Config::from_text(format, text, NAME, &|_| None).map_err(|error| {
+    check_not_ending(service)?;
+    let before = service.handle.config();
+    let config = Config::from_printed(format, text, NAME, &before).map_err(|error| {
         Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             error.to_string(),
             "correct what is marked; `?dry_run=true` tries it without consequences",
         )
     })?;
-    let before = service.handle.config();
-    let config = config.with_hidden_of(&before);
     let done = if dry_run {
         service.handle.rehearse(config).await
     } else {
@@ -148,6 +158,7 @@ pub(super) async fn reload(service: &Service, call: &Call) -> Result<Response<Re
             "`lb-cli check` tests the file; PUT /api/v1/config?dry_run=true tests a configuration",
         ));
     }
+    check_not_ending(service)?;
     let done = service.handle.reload_from_source().await;
     finish(service, call, done, false)
 }
