@@ -82,6 +82,14 @@ impl Layers {
                 ),
             };
         }
+        match arguments.admin.as_deref() {
+            Some("off") => over = over.flag("--admin off", "admin", "off"),
+            Some(address) => {
+                let name = format!("--admin {address}");
+                over = over.flag(&name, "admin.address", &quoted(address));
+            }
+            None => {}
+        }
         for (path, value) in &arguments.set {
             over = over.set(&format!("{path}={value}"));
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access_log;
+pub mod admin;
 mod admission;
 mod affinity;
 mod body;

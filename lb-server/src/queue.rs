@@ -66,7 +66,7 @@ impl Queue {
         self.count.load(Ordering::Relaxed) > 0
     }
 
-    /// How many wait.
+    /// How many wait, or were woken and have not picked.
     pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }

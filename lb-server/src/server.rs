@@ -9,10 +9,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::{About, AdminListener, Guard, LogControl, Service};
 use crate::admission::{Admissions, Bounds};
+use crate::clock;
 use crate::config::{
-    BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig, RateLimitConfig,
-    ServerConfig, SessionConfig,
+    AdminConfig, BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig,
+    RateLimitConfig, ServerConfig, SessionConfig,
 };
 use crate::dispatch::Dispatch;
 use crate::drain::Drain;
@@ -35,6 +37,8 @@ const DEFAULT: &str = "default";
 pub struct Server {
     pub(crate) config: Config,
     handler: Option<Arc<dyn ErasedHandler>>,
+    log: Option<Arc<dyn LogControl>>,
+    config_path: Option<String>,
     source: Option<Arc<dyn ConfigSource>>,
 }
 
@@ -48,6 +52,8 @@ impl Server {
         Ok(Self {
             config,
             handler: None,
+            log: None,
+            config_path: None,
             source: None,
         })
     }
@@ -106,6 +112,25 @@ impl Server {
         self.handler = Some(Arc::new(handler));
     }
 
+    /// Gives the server an admin API.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where it would be open to strangers: an address off this machine without a token.
+    pub fn set_admin(&mut self, admin: AdminConfig) -> Result<(), Error> {
+        self.config.admin = Some(admin);
+        self.config.check().map_err(Error::config)
+    }
+
+    /// Lets the admin API read and change how much is logged.
+    pub fn set_log_control(&mut self, control: impl LogControl) {
+        self.log = Some(Arc::new(control));
+    }
+
+    /// Says which file the configuration came from, for operators to read.
+    pub fn set_config_path(&mut self, path: impl Into<String>) {
+        self.config_path = Some(path.into());
+    }
+
     /// Says where the configuration comes from, so that [`Handle::reload_from_source`] reads it again.
     pub fn set_config_source(&mut self, source: impl ConfigSource) {
         self.source = Some(Arc::new(source));
@@ -124,6 +149,10 @@ impl Server {
         let snapshot = Snapshot::build(&self.config, self.handler.is_some(), None)?;
         let threads = self.config.server.workers();
         let admissions = Admissions::new(bounds(&self.config.server));
+        let admin = self.config.admin.as_ref();
+        let admin = admin
+            .map(|config| AdminListener::bind(config).map(|listener| (config, listener)))
+            .transpose()?;
         let entropy = Entropy::from_system().map_err(|error| {
             Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
         })?;
@@ -137,6 +166,29 @@ impl Server {
         if let Some(redis) = &redis {
             handle.set_store(redis.report());
         }
+        let entropy = Arc::new(entropy);
+        let mut admin_address = None;
+        let admin = admin.map(|(config, listener)| {
+            admin_address = Some(LocalAddress {
+                listener: "admin".to_owned(),
+                address: listener.address(),
+                is_tls: listener.is_tls(),
+            });
+            let about = About {
+                started: clock::now(),
+                admissions: Arc::clone(&admissions),
+                log: self.log,
+                has_dashboard: config.dashboard,
+                config_path: self.config_path,
+                entropy: Arc::clone(&entropy),
+            };
+            let service = Service::new(
+                handle.clone(),
+                Guard::new(config).with_names(listener.names()),
+                about,
+            );
+            (listener, Arc::new(service))
+        });
         if let Some(source) = self.source {
             handle.set_source(source);
         }
@@ -148,14 +200,20 @@ impl Server {
             connector: Arc::new(SocketConnector),
             redis,
             instance: entropy.draw(),
-            entropy: Arc::new(entropy),
+            entropy,
             tracker: TaskTracker::new(),
         };
         let tracker = workers.tracker.clone();
         let addresses = workers
             .start(threads, &self.config)
             .inspect_err(|_| handle.force())?;
+        if let Some((listener, service)) = admin {
+            listener
+                .start(service, handle.drain().clone(), tracker.token())
+                .inspect_err(|_| handle.force())?;
+        }
         Ok(Running {
+            admin: admin_address,
             addresses,
             handle,
             workers: tracker,

@@ -16,6 +16,7 @@ mod limits;
 mod malformed;
 mod memory;
 mod metrics;
+mod operate;
 mod queue;
 mod record;
 mod reload;

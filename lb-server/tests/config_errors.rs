@@ -7,6 +7,8 @@
 
 #[path = "config_errors/access_log.rs"]
 mod access_log;
+#[path = "config_errors/admin.rs"]
+mod admin;
 #[path = "config_errors/cache.rs"]
 mod cache;
 #[path = "config_errors/limits.rs"]

@@ -1,6 +1,7 @@
 //! What one value says about another, and what no single value's form can exclude.
 
 mod access_log;
+mod admin;
 mod cache;
 mod limits;
 mod listener;
@@ -114,6 +115,9 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     route::check(config, &mut findings);
     sessions::check(config, &mut findings);
     access_log::check(&config.access_log, &mut findings);
+    if let Some(admin) = &config.admin {
+        admin::check(admin, config, &mut findings);
+    }
     findings.0
 }
 

@@ -1,6 +1,7 @@
 //! The defaults: the only place that holds them.
 
 mod access_log;
+mod admin;
 mod cache;
 mod metrics;
 mod resilience;
@@ -37,6 +38,7 @@ impl Default for Config {
             sessions: None,
             access_log: AccessLogConfig::default(),
             metrics: MetricsConfig::default(),
+            admin: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! `Server` is made of them.
 
 mod access_log;
+mod admin;
 mod cache;
 mod limits;
 mod metrics;
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 use lb_core::Algorithm;
 
 pub use access_log::*;
+pub use admin::*;
 pub use cache::*;
 pub use limits::*;
 pub use metrics::*;
@@ -53,6 +55,8 @@ pub struct Config {
     pub access_log: AccessLogConfig,
     /// `[metrics]`.
     pub metrics: MetricsConfig,
+    /// `[admin]`; `None` (`"off"`) is no admin API.
+    pub admin: Option<AdminConfig>,
 }
 
 /// `[server]`: what holds for the whole process.

@@ -1,6 +1,7 @@
 //! From the tree as written to the configuration as meant.
 
 mod access_log;
+mod admin;
 mod cache;
 mod limits;
 mod listener;
@@ -33,7 +34,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 16] = [
+pub(super) const TOP_LEVEL: [&str; 17] = [
     "version",
     "listen",
     "tls",
@@ -50,6 +51,7 @@ pub(super) const TOP_LEVEL: [&str; 16] = [
     "sessions",
     "access_log",
     "metrics",
+    "admin",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -82,6 +84,9 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             fields.read_some("sessions", &mut config.sessions, sessions::sessions);
             fields.read("access_log", &mut config.access_log, access_log::access_log);
             fields.read("metrics", &mut config.metrics, metrics::metrics);
+            fields.read("admin", &mut config.admin, |cursor| {
+                resilience::unless_off(cursor, admin::admin)
+            });
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);

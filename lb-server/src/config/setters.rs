@@ -10,15 +10,15 @@ use lb_session::AffinityMode;
 use lb_session::cookie::SameSite;
 
 use super::model::{
-    AccessLogConfig, AccessLogFormat, AccessLogOutput, AffinityConfig, BackendConfig,
-    BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy, CacheQuery, CircuitBreakerConfig,
-    Config, ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
-    HttpProbeConfig, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
-    LoadBalancerConfig, MetricsConfig, OnStoreError, OutlierDetectionConfig, PoolTimeouts,
-    ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig, RateLimitKey,
-    RateLimitMode, RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig, RouteMatch,
-    SampleConfig, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange, StoreKind,
-    SuccessRateConfig, TargetConfig, UnderscoreHeaders,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, AdminToken, AffinityConfig,
+    BackendConfig, BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy, CacheQuery,
+    CircuitBreakerConfig, Config, ForwardedFields, HashConfig, HashKey, HeaderChanges,
+    HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
+    ListenerTimeouts, ListenerTls, LoadBalancerConfig, MetricsConfig, OnStoreError,
+    OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm,
+    RateLimitConfig, RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig,
+    RetryOn, RouteConfig, RouteMatch, SampleConfig, SecretsConfig, SessionConfig, SlowStartConfig,
+    StatusRange, StoreKind, SuccessRateConfig, TargetConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -43,6 +43,7 @@ setters!(Config {
     server: ProcessConfig,
     redis: RedisConfig => Some,
     sessions: SessionConfig => Some,
+    admin: AdminConfig => Some,
     access_log: AccessLogConfig,
     metrics: MetricsConfig,
 });
@@ -338,6 +339,12 @@ setters!(RedisConfig {
     prefix: impl Into<String> => Into::into,
     timeout: Duration,
     on_store_error: OnStoreError,
+});
+
+setters!(AdminConfig {
+    token: AdminToken => Some,
+    dashboard: bool,
+    tls: ListenerTls,
 });
 
 setters!(CacheConfig {

@@ -14,6 +14,7 @@ macro_rules! schemas {
 use schemas;
 
 mod access_log;
+mod admin;
 mod cache;
 mod convert;
 mod limits;
@@ -32,6 +33,7 @@ use limits::RateLimit;
 use metrics::Metrics;
 use redis::Redis;
 use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
+pub(super) use sessions::HIDDEN;
 use sessions::{Affinity, Sessions};
 
 /// The configuration of a load balancer, in the long form.
@@ -64,6 +66,9 @@ pub(super) struct File {
     access_log: access_log::AccessLog,
     /// How what is counted is told.
     metrics: Metrics,
+    /// The admin API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<OrOff<admin::Admin>>,
 }
 
 /// A string such as "30s", "250ms", "1h30m".

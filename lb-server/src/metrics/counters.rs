@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use http::StatusCode;
 use lb_core::EjectionCause;
 
-use super::durations::{Bounds, Durations};
+use super::durations::{Bounds, Durations, Fine};
 use super::labels::{CodeLabel, MethodLabel, REASONS, reason};
 use super::stripes::{Striped, Worker};
 use super::{BackendMetrics, Percentiles, RouteMetrics};
@@ -123,6 +124,9 @@ struct ServerStripe {
     errors: AtomicU64,
     /// From the request's head to the reply's head.
     total_micros: AtomicU64,
+    latency: Fine,
+    /// Replies by the hundreds of their status, 1 to 5.
+    classes: [AtomicU64; 5],
     begun: AtomicU64,
     ended: AtomicU64,
     reasons: Reasons,
@@ -153,6 +157,11 @@ impl ServerCounters {
         }
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         add(&stripe.total_micros, micros);
+        stripe.latency.count(micros);
+        let class = usize::from(status.as_u16() / 100).checked_sub(1);
+        if let Some(class) = class.and_then(|class| stripe.classes.get(class)) {
+            add(class, 1);
+        }
     }
 
     /// Counts an exchange out.
@@ -167,6 +176,19 @@ impl ServerCounters {
     /// Counts what happens to a connection.
     pub(crate) fn reason(&self, reason: &'static str) {
         self.reasons.count(reason);
+    }
+
+    /// Microseconds from the request's head to the reply's head, to two digits.
+    pub(crate) fn latency(&self) -> Histogram<u64> {
+        Fine::histogram(self.stripes.iter().map(|stripe| &stripe.latency))
+    }
+
+    /// Replies by the hundreds of their status, 1 to 5.
+    pub(crate) fn classes(&self) -> [u64; 5] {
+        std::array::from_fn(|class| {
+            let stripes = self.stripes.iter();
+            stripes.map(|stripe| read(&stripe.classes[class])).sum()
+        })
     }
 
     pub(crate) fn read(&self) -> ServerSums {
@@ -333,6 +355,8 @@ pub(crate) struct BackendCounters {
     probes_passed: AtomicU64,
     probes_failed: AtomicU64,
     ejections: [AtomicU64; EJECTION_CAUSES.len()],
+    /// Attempts that came here after another, or beside one.
+    retries: AtomicU64,
     /// Connections that are open.
     connections: AtomicU64,
 }
@@ -351,6 +375,7 @@ impl BackendCounters {
             probes_passed: AtomicU64::new(0),
             probes_failed: AtomicU64::new(0),
             ejections: Default::default(),
+            retries: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         }
     }
@@ -364,6 +389,15 @@ impl BackendCounters {
     /// Counts an attempt that got no response head.
     pub(crate) fn failed(&self, worker: Worker) {
         self.stripes.of(worker).count(CodeLabel::NONE);
+    }
+
+    /// Counts an attempt that comes here after another, or beside one.
+    pub(crate) fn retried(&self) {
+        add(&self.retries, 1);
+    }
+
+    pub(crate) fn retries(&self) -> u64 {
+        read(&self.retries)
     }
 
     pub(crate) fn probed(&self, passed: bool) {

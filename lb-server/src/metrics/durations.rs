@@ -113,11 +113,7 @@ impl Durations {
 
     /// In microseconds, to two digits.
     pub(crate) fn histogram(&self) -> Histogram<u64> {
-        let mut histogram = Histogram::new(2).expect("two significant digits are valid");
-        for stripe in self.stripes.iter() {
-            stripe.fine.add_to(&mut histogram);
-        }
-        histogram
+        Fine::histogram(self.stripes.iter().map(|stripe| &stripe.fine))
     }
 
     pub(crate) fn average(&self) -> Duration {
@@ -135,7 +131,7 @@ impl Durations {
 /// Microseconds to two digits, in the buckets that [`Histogram`] has for them (128 for each power of two), but counted
 /// without a lock; powers of two that nothing falls into take no room.
 #[derive(Default)]
-struct Fine([OnceLock<Box<Octave>>; OCTAVES]);
+pub(super) struct Fine([OnceLock<Box<Octave>>; OCTAVES]);
 
 struct Octave([AtomicU64; HALF]);
 
@@ -151,10 +147,17 @@ impl Default for Octave {
 }
 
 impl Fine {
-    fn count(&self, micros: u64) {
+    pub(super) fn count(&self, micros: u64) {
         let (octave, at) = place(micros.min(MICROS_MAX));
         let octave = self.0[octave].get_or_init(Box::default);
         octave.0[at].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All of them together.
+    pub(super) fn histogram<'a>(all: impl Iterator<Item = &'a Self>) -> Histogram<u64> {
+        let mut histogram = Histogram::new(2).expect("two significant digits are valid");
+        all.for_each(|fine| fine.add_to(&mut histogram));
+        histogram
     }
 
     fn add_to(&self, histogram: &mut Histogram<u64>) {
@@ -189,6 +192,12 @@ fn lowest(octave: usize, at: usize) -> u64 {
     match octave {
         0 => at as u64,
         _ => ((at + HALF) as u64) << (octave - 1),
+    }
+}
+
+impl std::fmt::Debug for Fine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Fine").finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every metric with its name, its help and, when somebody reads, its samples.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lb_core::{BackendStatus, BreakerState, Health};
@@ -98,6 +99,7 @@ pub(super) fn all(handle: &Handle) -> Vec<Family> {
     families.push(build);
     families.extend(reloads(handle));
     families.extend(listeners(&snapshot));
+    families.push(certificates(handle));
     families.extend(requests(handle, &snapshot));
     families.extend(backends(handle, &snapshot));
     families.extend(pools(&snapshot));
@@ -137,6 +139,23 @@ fn reloads(handle: &Handle) -> [Family; 3] {
         at.add(&[], Value::Real(since.as_secs_f64()));
     }
     [reloads, last.only(Value::Whole(u64::from(is_good))), at]
+}
+
+fn certificates(handle: &Handle) -> Family {
+    let mut family = Family::gauge(
+        "lb_tls_certificate_not_after_seconds",
+        "When a certificate ends to be valid, since unix epoch",
+    );
+    // Of a chain the first to end counts.
+    let mut ends = BTreeMap::new();
+    for certificate in handle.certificates() {
+        let end = ends.entry(certificate.name).or_insert(f64::INFINITY);
+        *end = certificate.not_after.min(*end);
+    }
+    for (name, end) in ends {
+        family.add(&[("name", name.as_str())], Value::Real(end));
+    }
+    family
 }
 
 fn listeners(snapshot: &Snapshot) -> [Family; 4] {

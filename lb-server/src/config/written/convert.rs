@@ -47,6 +47,7 @@ impl From<&Config> for File {
             sessions: config.active_sessions().map(Into::into),
             access_log: (&config.access_log).into(),
             metrics: (&config.metrics).into(),
+            admin: config.admin.as_ref().map(|admin| OrOff::On(admin.into())),
         }
     }
 }
@@ -141,7 +142,7 @@ fn listener(config: &ListenerConfig) -> Listener {
     }
 }
 
-fn tls(config: &ListenerTls) -> Tls {
+pub(super) fn tls(config: &ListenerTls) -> Tls {
     match config {
         ListenerTls::Off => Tls::Word("off"),
         ListenerTls::SelfSigned { names } if names.as_slice() == ["localhost"] => {
