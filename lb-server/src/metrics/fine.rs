@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 /// Slots for each power of two: less than 1 % from a value to the middle of its slot.
 const HALF: usize = 64;
 /// 19 hours in microseconds; what took longer counts as that.
-const MICROS_MAX: u64 = (1 << 36) - 1;
+pub(super) const MICROS_MAX: u64 = (1 << 36) - 1;
 const SLOTS: usize = 2 * HALF + 29 * HALF;
 
 /// Counters of microseconds, in slots that grow with the value.
@@ -26,7 +26,9 @@ impl Fine {
     }
 
     pub(super) fn histogram(&self) -> Histogram<u64> {
-        let mut histogram = Histogram::new(2).expect("two significant digits are valid");
+        // With room for all of them from the start: what saturates does not make more.
+        let mut histogram = Histogram::new_with_max(MICROS_MAX, 2)
+            .expect("two significant digits and the maximum are valid");
         for (slot, count) in self.0.iter().enumerate() {
             let count = count.load(Ordering::Relaxed);
             if count > 0 {
@@ -73,5 +75,18 @@ mod tests {
             assert!(near.abs_diff(known) * 100 <= known, "{micros}: {near}");
         }
         assert_eq!(slot(u64::MAX), SLOTS - 1);
+    }
+
+    #[test]
+    fn the_percentiles_are_those_of_what_was_counted() {
+        let fine = Fine::default();
+        for micros in [800, 1_000, 5_000, 2_000_000] {
+            fine.count(micros);
+        }
+        let histogram = fine.histogram();
+        for (quantile, micros) in [(0.25, 800), (0.5, 1_000), (0.75, 5_000), (1.0, 2_000_000)] {
+            let near = histogram.value_at_quantile(quantile);
+            assert!(near.abs_diff(micros) * 50 <= micros, "{micros}: {near}");
+        }
     }
 }
