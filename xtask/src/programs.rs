@@ -18,7 +18,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 8] = [
+const PROGRAMS: [Program; 9] = [
     Program {
         name: "nginx",
         package: "nginx",
@@ -50,6 +50,10 @@ const PROGRAMS: [Program; 8] = [
     Program {
         name: "redis-cli",
         package: "redis-tools",
+    },
+    Program {
+        name: "chromium",
+        package: "chromium",
     },
 ];
 
@@ -155,7 +159,7 @@ pub(crate) fn may_install() -> bool {
 }
 
 fn works(interpreter: &Path) -> bool {
-    quietly(Command::new(interpreter).args(["-c", "import grpc, h2, httpx"]))
+    quietly(Command::new(interpreter).args(["-c", "import grpc, h2, httpx, playwright"]))
 }
 
 fn quietly(command: &mut Command) -> bool {

@@ -1,11 +1,11 @@
-//! Clients written by others: curl, h2load, node's http2.
+//! Clients written by others: curl, h2load, node's http2, Chromium.
 
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::files::Directory;
-use super::process::{node, program, run, succeed};
+use super::process::{node, program, python, run, succeed};
 
 /// One request by curl.
 pub(crate) struct Curl {
@@ -121,6 +121,15 @@ impl Answer {
 /// Requests sent at once on one HTTP/2 connection by node; `peers/client.mjs` tells their form.
 pub(crate) fn node_requests(url: &str, requests: &Value) -> Vec<Value> {
     let printed = succeed(node("client.mjs").args([url, &requests.to_string()]));
+    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+}
+
+/// What headless Chromium saw, steered by a script of `peers/` that prints it as JSON.
+pub(crate) fn chromium(script: &str, arguments: &[&str]) -> Value {
+    let browser = program("chromium", "chromium");
+    let mut command = python(script);
+    command.arg(browser.get_program()).args(arguments);
+    let printed = succeed(&mut command);
     serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
 }
 

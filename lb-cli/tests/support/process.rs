@@ -194,6 +194,8 @@ pub(crate) fn python(script: &str) -> Command {
     command
         .env("NO_PROXY", "*")
         .env("no_proxy", "*")
+        // Scripts that import another of `peers/` would leave its bytecode among the sources.
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(peer(script));
     command
 }
