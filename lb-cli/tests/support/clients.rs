@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::files::Directory;
-use super::process::{node, program, python, run, succeed};
+use super::process::{PATIENCE, Process, node, program, python, run, succeed, succeed_within};
 
 /// One request by curl.
 pub(crate) struct Curl {
@@ -129,7 +129,8 @@ pub(crate) fn chromium(script: &str, arguments: &[&str]) -> Value {
     let browser = program("chromium", "chromium");
     let mut command = python(script);
     command.arg(browser.get_program()).args(arguments);
-    let printed = succeed(&mut command);
+    // A browser takes a while, and each of its many steps has a deadline of its own.
+    let printed = succeed_within(4 * PATIENCE, &mut command);
     serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
 }
 
@@ -195,4 +196,11 @@ fn h2load(
         failed: number("requests:", " failed"),
         status_2xx: number("status codes:", " 2xx"),
     }
+}
+
+/// Some 200 requests a second by h2load, until this is dropped.
+pub(crate) fn steady_load(url: &str) -> Process {
+    let mut command = program("h2load", "nghttp2-client");
+    command.args(["-D", "600", "-c", "4", "-m", "10", "--rps", "50", url]);
+    Process::start("h2load", &mut command)
 }

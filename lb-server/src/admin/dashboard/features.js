@@ -21,17 +21,36 @@ const DAYS_TO_WARN = 14;
 class Features {
   #place;
   #paces = new Paces();
+  #drift = [];
+  #driftIsOf = null;
 
   constructor(place) {
     this.#place = place;
   }
 
+  /** Somebody changed something, perhaps what a reload will undo. */
+  outdate() {
+    this.#driftIsOf = null;
+  }
+
+  async #loadDrift(config) {
+    this.#driftIsOf = config.drift;
+    try {
+      this.#drift = config.drift > 0 ? await call("GET", "config/drift") : [];
+    } catch {
+      // Asked for again with the next status; how many there are is shown all the same.
+      this.outdate();
+    }
+  }
+
   update(status) {
+    if (this.#driftIsOf !== status.config.drift) this.#loadDrift(status.config);
     const pace = (kind, item, counter) => {
       const perSecond = this.#paces.of(JSON.stringify([kind, item.name ?? "", counter]), item[counter], status.now);
       return `${count(item[counter])}${perSecond >= 0.05 ? ` (${rate(perSecond)}/s)` : ""}`;
     };
     const boxes = [
+      { title: "Changed while running, until the next reload", items: this.#drift.map(driftItem) },
       { title: "Caches", items: status.caches.map((cache) => cacheItem(cache, pace)) },
       { title: "Rate limits", items: status.rate_limits.map((limit) => limitItem(limit, pace)) },
       { title: "Sessions", items: status.sessions ? [sessionItem(status.sessions)] : [] },
@@ -71,6 +90,11 @@ function writeItem(kept, { name, note = "", tone = null, share = null, facts }) 
     const value = el("dd");
     return { node: el("div", {}, el("dt", {}, title), value), value };
   }, ({ value }, [, text]) => write(value, text));
+}
+
+function driftItem({ pool, backend, what, configured, in_force, since }) {
+  const values = what === "added" || what === "removed" ? what : `${what}: ${in_force ?? "none"}, configured is ${configured ?? "none"}`;
+  return { name: `${backend} of ${pool}`, note: values, facts: since == null ? [] : [["since", moment(since)]] };
 }
 
 function cacheItem(cache, pace) {

@@ -198,6 +198,7 @@ const live = new Live({
       if (type === "status") take(value);
       else if (type === "change") {
         tellChange(value);
+        features.outdate();
         say(value.details);
       }
     });
