@@ -10,6 +10,7 @@
 //! openapi.rs   the description, of the same table and types
 //! ```
 
+mod dashboard;
 mod endpoints;
 mod guard;
 mod log;

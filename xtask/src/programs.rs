@@ -18,7 +18,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 11] = [
+const PROGRAMS: [Program; 12] = [
     Program {
         name: "nginx",
         package: "nginx",
@@ -62,6 +62,10 @@ const PROGRAMS: [Program; 11] = [
     Program {
         name: "redis-cli",
         package: "redis-tools",
+    },
+    Program {
+        name: "chromium",
+        package: "chromium",
     },
 ];
 
@@ -167,7 +171,7 @@ pub(crate) fn may_install() -> bool {
 }
 
 fn works(interpreter: &Path) -> bool {
-    quietly(Command::new(interpreter).args(["-c", "import grpc, h2, httpx"]))
+    quietly(Command::new(interpreter).args(["-c", "import grpc, h2, httpx, playwright"]))
 }
 
 fn quietly(command: &mut Command) -> bool {

@@ -133,10 +133,15 @@ impl Ended {
 
 /// Runs a program to its end.
 pub(crate) fn run(command: &mut Command) -> Ended {
+    run_within(PATIENCE, command)
+}
+
+/// Runs a program that has more to do than others.
+pub(crate) fn run_within(patience: Duration, command: &mut Command) -> Ended {
     let mut child = spawn(command.stdin(Stdio::null()));
     let output = drain(child.stdout.take());
     let errors = drain(child.stderr.take());
-    let ended = wait(&mut child, PATIENCE);
+    let ended = wait(&mut child, patience);
     if ended.is_none() {
         let _ = child.kill();
         let _ = child.wait();
@@ -146,7 +151,7 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     let output = output.join().expect("reading does not panic");
     let Some(status) = ended else {
         let text = String::from_utf8_lossy(&output).into_owned();
-        panic!("{command:?} did not end within {PATIENCE:?}\n{text}\n{messages}");
+        panic!("{command:?} did not end within {patience:?}\n{text}\n{messages}");
     };
     Ended {
         code: status.code(),
@@ -157,7 +162,12 @@ pub(crate) fn run(command: &mut Command) -> Ended {
 
 /// Runs a program that must succeed and gives its output.
 pub(crate) fn succeed(command: &mut Command) -> String {
-    let ended = run(command);
+    succeed_within(PATIENCE, command)
+}
+
+/// Runs a program that must succeed and has more to do than others.
+pub(crate) fn succeed_within(patience: Duration, command: &mut Command) -> String {
+    let ended = run_within(patience, command);
     assert!(
         ended.code == Some(0),
         "{command:?} ended with {:?}\n{}\n{}",
@@ -194,6 +204,8 @@ pub(crate) fn python(script: &str) -> Command {
     command
         .env("NO_PROXY", "*")
         .env("no_proxy", "*")
+        // Scripts that import another of `peers/` would leave its bytecode among the sources.
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(peer(script));
     command
 }

@@ -10,6 +10,7 @@ use super::process::Process;
 pub(crate) struct Proxy {
     pub(crate) process: Process,
     pub(crate) certificates: Certificates,
+    /// With `admin` where there is one.
     urls: BTreeMap<String, String>,
     // Dropped last: the configuration and the certificates are in it.
     _directory: Directory,
@@ -44,6 +45,10 @@ impl Proxy {
             let (name, url) = listening(&process);
             urls.insert(name, url);
         }
+        if rest.contains("[admin]") {
+            let url = process.line_after("admin url=");
+            urls.insert("admin".to_owned(), url);
+        }
         Self {
             process,
             certificates,
@@ -64,6 +69,11 @@ impl Proxy {
     /// `https://127.0.0.1:PORT`.
     pub(crate) fn tls(&self) -> &str {
         &self.urls["tls"]
+    }
+
+    /// Where the admin API is, if `[admin]` says so.
+    pub(crate) fn admin(&self) -> &str {
+        &self.urls["admin"]
     }
 
     /// `http://127.0.0.1:PORT`.

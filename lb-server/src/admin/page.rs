@@ -4,6 +4,7 @@ use http::HeaderValue;
 use http::Response;
 use http::header::{CONTENT_SECURITY_POLICY, X_FRAME_OPTIONS};
 
+use super::dashboard;
 use super::reply::{Reply, text_of};
 
 const TEXT: &str = "\
@@ -16,7 +17,10 @@ The admin API of a load balancer.
 ";
 
 /// The page. It holds nothing that has to be kept: what it shows it asks for.
-pub(super) fn answer(_has_dashboard: bool) -> Response<Reply> {
+pub(super) fn answer(has_dashboard: bool) -> Response<Reply> {
+    if has_dashboard {
+        return dashboard::response();
+    }
     let mut response = text_of("text/plain; charset=utf-8", TEXT);
     let headers = response.headers_mut();
     headers.insert(
