@@ -15,6 +15,7 @@ mod hash_key;
 mod layers;
 mod limit_key;
 mod model;
+mod otlp_endpoint;
 mod print;
 mod program;
 mod read;

@@ -17,6 +17,7 @@ use crate::config::{ForwardedFields, HeaderChanges};
 use crate::error::{Error, ErrorKind};
 use crate::incoming::Incoming;
 use crate::metrics::ServerCounters;
+use crate::otel::Trace;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::record::Notes;
 use crate::redis::Store;
@@ -120,6 +121,8 @@ pub(crate) struct Origin {
     /// The protocol the client spoke.
     pub(crate) received: http::Version,
     pub(crate) request_id: HeaderValue,
+    /// Where spans are kept of some.
+    pub(crate) trace: Option<Trace>,
     /// Of its connection's TLS, where it is the first there.
     pub(crate) handshake: Duration,
 }
@@ -277,6 +280,10 @@ impl Exchange {
 
     pub(crate) fn origin(&self) -> &Origin {
         &self.inner.origin
+    }
+
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.inner.origin.trace.as_ref()
     }
 
     pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {

@@ -21,6 +21,7 @@ mod limits;
 mod listener;
 mod memory;
 mod metrics;
+mod otel;
 mod pipeline;
 mod probe;
 mod pump;
@@ -40,6 +41,7 @@ mod secrets;
 mod server;
 mod sessions;
 mod snapshot;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod tls;

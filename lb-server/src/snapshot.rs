@@ -24,6 +24,7 @@ use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 use crate::metrics::{BackendCounters, BackendMetrics};
+use crate::otel::Tracer;
 use crate::queue::Queue;
 use crate::record::RecordSink;
 use crate::routes::{Route, Target};
@@ -49,6 +50,7 @@ pub(crate) struct Snapshot {
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// Fields of requests that the access log tells.
     pub(crate) logged_fields: Vec<HeaderName>,
+    pub(crate) tracer: Option<Arc<Tracer>>,
     /// Who takes the records of exchanges.
     pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
 }
@@ -140,6 +142,7 @@ impl Snapshot {
             has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
             spare_secret,
             caches,
+            tracer: Tracer::build(config, previous.and_then(|it| it.tracer.as_deref()))?,
             sinks,
             logged_fields: access_log
                 .as_ref()

@@ -9,6 +9,7 @@ mod redis;
 mod resilience;
 mod route;
 mod sessions;
+mod tracing;
 mod warning;
 
 use std::time::Duration;
@@ -112,6 +113,9 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     route::check(config, &mut findings);
     sessions::check(config, &mut findings);
     access_log::check(&config.access_log, &mut findings);
+    if let Some(tracing) = &config.tracing {
+        tracing::check(tracing, &mut findings);
+    }
     findings.0
 }
 

@@ -4,6 +4,7 @@ mod access_log;
 mod cache;
 mod resilience;
 mod sessions;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -35,6 +36,7 @@ impl Default for Config {
             redis: None,
             sessions: None,
             access_log: AccessLogConfig::default(),
+            tracing: None,
         }
     }
 }

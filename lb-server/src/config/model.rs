@@ -10,6 +10,7 @@ mod limits;
 mod redis;
 mod resilience;
 mod sessions;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub use limits::*;
 pub use redis::*;
 pub use resilience::*;
 pub use sessions::*;
+pub use tracing::*;
 
 /// Everything a server is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +51,8 @@ pub struct Config {
     pub sessions: Option<SessionConfig>,
     /// `[access_log]`: a line for each exchange.
     pub access_log: AccessLogConfig,
+    /// `[tracing]`; `None` sends no spans.
+    pub tracing: Option<TracingConfig>,
 }
 
 /// `[server]`: what holds for the whole process.

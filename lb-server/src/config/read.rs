@@ -11,6 +11,7 @@ mod route;
 mod server;
 mod sessions;
 mod short;
+mod tracing;
 
 pub(super) use access_log::FORMATS;
 pub(super) use limits::{ALGORITHMS, MODES};
@@ -32,7 +33,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 15] = [
+pub(super) const TOP_LEVEL: [&str; 16] = [
     "version",
     "listen",
     "tls",
@@ -48,6 +49,7 @@ pub(super) const TOP_LEVEL: [&str; 15] = [
     "redis",
     "sessions",
     "access_log",
+    "tracing",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -79,6 +81,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             short.add_to(&mut config);
             fields.read_some("sessions", &mut config.sessions, sessions::sessions);
             fields.read("access_log", &mut config.access_log, access_log::access_log);
+            fields.read_some("tracing", &mut config.tracing, tracing::tracing);
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);

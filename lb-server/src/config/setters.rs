@@ -18,7 +18,7 @@ use super::model::{
     ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig, RateLimitKey, RateLimitMode,
     RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig, RouteMatch, SampleConfig,
     SecretsConfig, SessionConfig, SlowStartConfig, StatusRange, StoreKind, SuccessRateConfig,
-    TargetConfig, UnderscoreHeaders,
+    TargetConfig, TracingConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -44,6 +44,7 @@ setters!(Config {
     redis: RedisConfig => Some,
     sessions: SessionConfig => Some,
     access_log: AccessLogConfig,
+    tracing: TracingConfig => Some,
 });
 
 impl Config {
@@ -374,4 +375,14 @@ setters!(SampleConfig {
     success: f64,
     errors: f64,
     slower_than: Duration => Some,
+});
+
+setters!(TracingConfig {
+    sample_ratio: f64,
+    service_name: impl Into<String> => Into::into,
+    attributes: Vec<(String, String)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    timeout: Duration,
+    ca: impl Into<PathBuf> => |path: _| Some(Into::into(path)),
+    buffer: u32,
 });

@@ -20,12 +20,15 @@ mod limits;
 mod redis;
 mod resilience;
 mod sessions;
+mod tracing;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+pub(super) use tracing::HIDDEN;
 
 use limits::RateLimit;
 use redis::Redis;
@@ -60,6 +63,9 @@ pub(super) struct File {
     sessions: Option<Sessions>,
     /// A line for each exchange.
     access_log: access_log::AccessLog,
+    /// Spans of exchanges for a collector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracing: Option<tracing::Tracing>,
 }
 
 /// A string such as "30s", "250ms", "1h30m".

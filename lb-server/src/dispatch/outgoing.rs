@@ -81,6 +81,18 @@ impl Outgoing {
             .insert(deadline::GRPC_TIMEOUT, deadline::grpc_timeout(left));
     }
 
+    /// The same with another parent in the trace.
+    pub(super) fn traced(&self, parent: HeaderValue) -> Self {
+        let mut headers = self.headers.clone();
+        headers.insert(headers::TRACEPARENT, parent);
+        Self {
+            method: self.method.clone(),
+            uri: self.uri.clone(),
+            host: self.host.clone(),
+            headers,
+        }
+    }
+
     pub(super) fn http2(&self, target: &BackendTarget) -> Request<()> {
         let mut parts = self.uri.clone().into_parts();
         let is_tls = target.url.scheme == BackendScheme::Https;

@@ -46,6 +46,7 @@ impl From<&Config> for File {
             redis: config.redis.as_ref().map(Into::into),
             sessions: config.active_sessions().map(Into::into),
             access_log: (&config.access_log).into(),
+            tracing: config.tracing.as_ref().map(Into::into),
         }
     }
 }
