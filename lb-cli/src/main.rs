@@ -17,6 +17,7 @@ mod locate;
 mod logging;
 mod otel;
 mod output;
+mod reload;
 mod serve;
 
 use std::process::ExitCode;

@@ -18,6 +18,7 @@ use crate::layers::Layers;
 use crate::locate::locate;
 use crate::logging;
 use crate::output;
+use crate::reload::{Files, Reloads};
 
 /// Serves until a signal, or only checks with `--check`.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
@@ -49,11 +50,17 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
     for warning in warnings {
         output::warning(warning);
     }
+    let files = Files::of(layers.path(), &config);
     block_on(async {
         let mut signals = Signals::listen()?;
-        let running = start(config).await?;
+        let reloads = Reloads::listen(arguments.watch.then_some(files))?;
+        let running = start(config, layers).await?;
         announce(&running);
-        until_signalled(running, &mut signals).await
+        let handle = running.handle();
+        tokio::select! {
+            ended = until_signalled(running, &mut signals) => ended,
+            never = reloads.follow(handle) => match never {},
+        }
     })
 }
 
@@ -70,8 +77,10 @@ where
         .block_on(future)
 }
 
-async fn start(config: Config) -> Result<Running, Failure> {
-    let server = Server::from_config(config).map_err(start_failure)?;
+/// Starts a server that reads the same layers again when it is reloaded.
+async fn start(config: Config, layers: Layers) -> Result<Running, Failure> {
+    let mut server = Server::from_config(config).map_err(start_failure)?;
+    server.set_config_source(move || layers.load().map_err(|failure| failure.into_error().into()));
     server.start().await.map_err(start_failure)
 }
 

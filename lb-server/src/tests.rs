@@ -17,6 +17,7 @@ mod malformed;
 mod memory;
 mod queue;
 mod record;
+mod reload;
 mod retry;
 mod sessions;
 mod targets;
@@ -38,7 +39,7 @@ use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
-use crate::admission::Admissions;
+use crate::admission::{Admissions, Bounds};
 use crate::config::{AccessLogConfig, BackendAddress, Config, TargetConfig};
 use crate::dispatch::Dispatch;
 use crate::drain::Drain;
@@ -48,7 +49,7 @@ use crate::listener::{Accepted, Listener, Socket};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::probe;
 use crate::redis::Store;
-use crate::running::Handle;
+use crate::running::{Handle, ReloadReport};
 use crate::server;
 use crate::snapshot::Snapshot;
 use crate::transport::Io;
@@ -117,8 +118,9 @@ impl Proxy {
     }
 
     /// Puts another configuration in force, as a reload does: what it was made of with this after it.
-    fn reload(&self, more: &str) {
-        self.snapshot.store(Arc::new(self.rebuilt(more)));
+    async fn reload(&self, more: &str) -> ReloadReport {
+        let config = config(&format!("{}{more}", self.toml), self.has_handler);
+        self.handle.reload(config).await.unwrap()
     }
 
     fn rebuilt(&self, more: &str) -> Snapshot {
@@ -172,7 +174,7 @@ impl Proxy {
     ) -> Self {
         let snapshot = Snapshot::build(config, handler.is_some(), None).unwrap();
         let (name, listener) = config.listeners.first_key_value().unwrap();
-        let listener = Arc::new(Listener::build(name, listener).unwrap());
+        let listener = Arc::new(Listener::build(name, listener, None).unwrap());
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let has_handler = handler.is_some();
         let handle = Handle::new(Arc::clone(&snapshot));
@@ -190,7 +192,12 @@ impl Proxy {
             },
             Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
-        let admissions = Admissions::new(1000, 100, 100, Vec::new());
+        let admissions = Admissions::new(Bounds {
+            connections: 1000,
+            handshakes: 100,
+            per_client: 100,
+            exempt: Vec::new(),
+        });
         let drain = handle.drain().clone();
         let (queue, accepted) = mpsc::unbounded_channel();
         tokio::spawn(probe::watch(
@@ -229,6 +236,7 @@ impl Proxy {
             peer_port: Some(50_000),
             listener: Arc::clone(&self.listener),
             admission: self.admissions.admit(CLIENT, room).unwrap(),
+            drain: self.drain.clone(),
         });
         assert!(sent.is_ok(), "the worker has ended");
         ours

@@ -21,6 +21,7 @@ After them come the lines of the access log, unless [access_log] or --access-log
 
 Flags win over LB_* variables, those over the file, and the file over the defaults.
 Signals: TERM, INT and QUIT finish what is running and take nothing new; a second one forces.
+HUP reads configuration, certificates and secrets again; with a mistake in them nothing changes.
 USR1 opens the file of the access log anew.";
 
 /// Run the server; without any configuration, a demonstration on loopback
@@ -47,6 +48,10 @@ pub(crate) struct ServeArguments {
     /// least-response-time, ip-hash or consistent-hashing
     #[arg(short, long, value_name = "NAME")]
     pub(crate) algorithm: Option<String>,
+
+    /// Reload when the configuration, a certificate or a secret changes
+    #[arg(long)]
+    pub(crate) watch: bool,
 
     #[command(flatten)]
     pub(crate) tls: TlsArguments,

@@ -82,6 +82,11 @@ impl Retries {
         }
     }
 
+    /// What outlives the configuration.
+    pub(crate) fn budget(&self) -> &Arc<RetryBudget> {
+        &self.budget
+    }
+
     /// Takes in that a request came.
     pub(super) fn begin(&self, now: Instant) -> Progress<'_> {
         let attempts = self.config.attempts.get();
@@ -243,6 +248,8 @@ mod tests {
             uri: Uri::from_static("/"),
             host: HeaderValue::from_static("a"),
             headers: HeaderMap::new(),
+            is_forwarding_apart: true,
+            has_length: false,
         }
     }
 

@@ -183,11 +183,11 @@ fn tls_of(
         server_name: None,
     };
     let failed = |text: String| Error::new(ErrorKind::Tls, text);
-    let tls = tls::client_config(&believed, &[Protocol::Http11]).map_err(|error| {
+    let tls = tls::client(&believed, &[Protocol::Http11], None).map_err(|error| {
         failed("TLS towards the collector cannot be spoken".to_owned()).with_source(error)
     })?;
     let name = ServerName::try_from(host.clone()).map_err(|error| {
         failed(format!("`{host}` is not a server name to verify")).with_source(error)
     })?;
-    Ok(Some((tls, name)))
+    Ok(Some((tls.config, name)))
 }

@@ -170,6 +170,7 @@ pub(crate) async fn over_http1(transport: Transport, question: Question) -> Resu
         path_and_query: &question.path,
         host: &question.host,
         headers: &question.headers,
+        forwarding: None,
         close: true,
     };
     let mut exchange = http1::Exchange::start(

@@ -171,12 +171,12 @@ async fn goes_on_in_the_same_file_after_a_reload_and_ends_with_one() {
     proxy.backend("a").always(OK);
     let mut client = proxy.connect().await;
     client.get("/1").await;
-    proxy.reload(&file.config("format = \"common\""));
+    proxy.reload(&file.config("format = \"common\"")).await;
     client.get("/2").await;
     let text = file.text(&proxy);
     let (first, second) = text.trim_end().split_once('\n').unwrap();
     assert!(first.starts_with('{'), "{first}");
     assert!(second.ends_with("\"GET /2 HTTP/2.0\" 200 5"), "{second}");
-    proxy.reload("[access_log]\noutput = \"off\"");
+    proxy.reload("[access_log]\noutput = \"off\"").await;
     assert!(proxy.handle.snapshot().sinks.is_empty());
 }

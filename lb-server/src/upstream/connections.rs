@@ -46,12 +46,13 @@ pub(crate) struct Upstreams {
 /// The connections to one backend.
 #[derive(Debug)]
 struct BackendConnections {
-    target: Arc<BackendTarget>,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// Where they lead to; another one of the same place takes over what is open.
+    target: Arc<BackendTarget>,
     http2: Vec<SharedConnection>,
     /// The newest last: it is the likeliest to be open still.
     idle: Vec<IdleConnection>,
@@ -154,6 +155,10 @@ impl Upstreams {
         target: &Arc<BackendTarget>,
         connection: http1::Connection<Transport>,
     ) {
+        // Nobody will ask for a connection to a place that is given up.
+        if target.is_gone() {
+            return;
+        }
         let backend = self.backend(target);
         backend.state.lock().idle.push(IdleConnection {
             connection,
@@ -162,29 +167,60 @@ impl Upstreams {
         backend.reap_later();
     }
 
-    /// Closes what is open to backends that a pool no longer has.
-    pub(crate) fn forget(&self, id: &BackendId) {
-        self.backends.lock().remove(id);
+    /// Closes what is open and unused to backends that are gone.
+    pub(crate) fn forget_gone(&self) {
+        let mut gone = Vec::new();
+        self.backends.lock().retain(|_, backend| {
+            let is_gone = backend.state.lock().target.is_gone();
+            if is_gone {
+                gone.push(Arc::clone(backend));
+            }
+            !is_gone
+        });
     }
 
     fn backend(&self, target: &Arc<BackendTarget>) -> Arc<BackendConnections> {
         let mut backends = self.backends.lock();
-        match backends.get(&target.id) {
+        if let Some(backend) = backends.get(&target.id) {
+            let mut state = backend.state.lock();
+            if Arc::ptr_eq(&state.target, target) {
+                drop(state);
+                return Arc::clone(backend);
+            }
             // The same identity with another address or other TLS is another place.
-            Some(backend) if Arc::ptr_eq(&backend.target, target) => Arc::clone(backend),
-            _ => {
-                let backend = Arc::new(BackendConnections {
-                    target: Arc::clone(target),
-                    state: Mutex::new(State::default()),
-                });
-                backends.insert(target.id.clone(), Arc::clone(&backend));
-                backend
+            if state.target.is_same_place(target) {
+                state.target = Arc::clone(target);
+                drop(state);
+                return Arc::clone(backend);
             }
         }
+        let backend = Arc::new(BackendConnections::to(target));
+        // A request that was on its way to a backend when that was removed; its connection is its own.
+        if !target.is_gone() {
+            backends.insert(target.id.clone(), Arc::clone(&backend));
+        }
+        backend
     }
 }
 
 impl BackendConnections {
+    fn to(target: &Arc<BackendTarget>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                target: Arc::clone(target),
+                http2: Vec::new(),
+                idle: Vec::new(),
+                speaks_http2: None,
+                dial: None,
+                is_reaping: false,
+            }),
+        }
+    }
+
+    fn target(&self) -> Arc<BackendTarget> {
+        Arc::clone(&self.state.lock().target)
+    }
+
     fn take_open(&self) -> Option<Checkout> {
         let mut cx = Context::from_waker(noop_waker_ref());
         let mut state = self.state.lock();
@@ -213,7 +249,7 @@ impl BackendConnections {
         }
         while let Some(mut idle) = state.idle.pop() {
             let unused = now.saturating_duration_since(idle.since);
-            if unused < self.target.timeouts.idle && idle.connection.poll_is_idle(&mut cx) {
+            if unused < state.target.timeouts.idle && idle.connection.poll_is_idle(&mut cx) {
                 return Some(Checkout::Http1 {
                     connection: idle.connection,
                     kept: Kept::of(unused),
@@ -262,7 +298,7 @@ impl BackendConnections {
         connector: &Arc<dyn Connector>,
     ) -> Option<watch::Receiver<Option<Result<(), ConnectError>>>> {
         let mut state = self.state.lock();
-        let one_each = match self.target.url.scheme {
+        let one_each = match state.target.url.scheme {
             BackendScheme::Http => true,
             BackendScheme::H2c => false,
             BackendScheme::Https => state.speaks_http2 == Some(false),
@@ -285,7 +321,8 @@ impl BackendConnections {
         connector: Arc<dyn Connector>,
         tell: watch::Sender<Option<Result<(), ConnectError>>>,
     ) {
-        let result = tokio::time::timeout(self.target.timeouts.connect, self.dial(&connector))
+        let timeout = self.target().timeouts.connect;
+        let result = tokio::time::timeout(timeout, self.dial(&connector))
             .await
             .unwrap_or(Err(ConnectError::Timeout));
         let told = result.map(|connection| {
@@ -306,15 +343,16 @@ impl BackendConnections {
         self: &Arc<Self>,
         connector: &Arc<dyn Connector>,
     ) -> Result<Option<http1::Connection<Transport>>, ConnectError> {
+        let target = self.target();
         let io = connector
-            .connect(&self.target.url.address)
+            .connect(&target.url.address)
             .await
             .map_err(socket_error)?;
-        let (transport, http2) = match self.target.url.scheme {
+        let (transport, http2) = match target.url.scheme {
             BackendScheme::Http => (Transport::plain(io), false),
             BackendScheme::H2c => (Transport::plain(io), true),
             BackendScheme::Https => {
-                let Some(tls) = &self.target.tls else {
+                let Some(tls) = &target.tls else {
                     return Err(ConnectError::Tls(
                         "no TLS is set up for this backend".into(),
                     ));
@@ -395,14 +433,14 @@ impl BackendConnections {
 
     /// Sees to it that unused connections are closed; the task ends with the last of them.
     fn reap_later(self: &Arc<Self>) {
-        let idle = self.target.timeouts.idle;
-        {
+        let idle = {
             let mut state = self.state.lock();
             if state.is_reaping || state.idle.is_empty() && state.http2.is_empty() {
                 return;
             }
             state.is_reaping = true;
-        }
+            state.target.timeouts.idle
+        };
         let weak = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
