@@ -15,6 +15,7 @@ mod init;
 mod layers;
 mod locate;
 mod logging;
+mod otel;
 mod output;
 mod reload;
 mod serve;

@@ -17,6 +17,7 @@ mod hidden;
 mod layers;
 mod limit_key;
 mod model;
+mod otlp_endpoint;
 mod print;
 mod program;
 mod read;

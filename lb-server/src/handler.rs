@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::headers::Forwarding;
 use crate::incoming::Incoming;
 use crate::metrics::{MethodLabel, RouteCounters, ServerCounters, Worker};
+use crate::otel::Trace;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::record::Notes;
 use crate::redis::Store;
@@ -122,6 +123,8 @@ pub(crate) struct Origin {
     pub(crate) received: http::Version,
     pub(crate) request_id: HeaderValue,
     pub(crate) method: MethodLabel,
+    /// Where spans are kept of some.
+    pub(crate) trace: Option<Trace>,
     /// Of its connection's TLS, where it is the first there.
     pub(crate) handshake: Duration,
 }
@@ -263,6 +266,10 @@ impl Exchange {
 
     pub(crate) fn origin(&self) -> &Origin {
         &self.inner.origin
+    }
+
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.inner.origin.trace.as_ref()
     }
 
     pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {

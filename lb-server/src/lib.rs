@@ -22,6 +22,7 @@ mod limits;
 mod listener;
 mod memory;
 mod metrics;
+mod otel;
 mod pipeline;
 mod probe;
 mod pump;
@@ -41,6 +42,7 @@ mod secrets;
 mod server;
 mod sessions;
 mod snapshot;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -53,6 +53,8 @@ pub struct Metrics {
     pub redis: Option<StoreMetrics>,
     /// Lines of the access log that were dropped because its buffers were full, or could not be written.
     pub access_log_dropped: u64,
+    /// Exchanges and spans that no collector has got: its buffers were full, or it refused them.
+    pub traces_dropped: u64,
     /// Each cache by its name.
     pub caches: BTreeMap<String, CacheMetrics>,
 }

@@ -18,11 +18,12 @@ use crate::dispatch::Dispatch;
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
-use crate::headers::{self, Survey, X_REQUEST_ID};
+use crate::headers::{self, Survey, TRACEPARENT, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
 use crate::limits::{Subject, Told};
 use crate::memory::{self, Memory};
 use crate::metrics::{MethodLabel, ServerCounters, Worker};
+use crate::otel::Trace;
 use crate::record::{Head, Notes};
 use crate::redis::Store;
 use crate::reject::{Reject, RejectAbout, wants_html};
@@ -171,11 +172,20 @@ impl Pipeline {
             received: parts.version,
             request_id: HeaderValue::from_static(""),
             method: MethodLabel::of(&parts.method),
+            trace: None,
             handshake: arrival.handshake.tell(),
             arrival: Arc::clone(&arrival),
         };
+        let tracer = snapshot.tracer.as_deref();
+        let is_drawn = tracer.is_some_and(|tracer| tracer.draws(|| self.entropy.draw()));
+        // Who may have it kept is not known before the head is checked.
+        let is_wished = || {
+            tracer.is_some()
+                && !snapshot.process.trusted_proxies.is_empty()
+                && parts.headers.contains_key(TRACEPARENT)
+        };
         let mut notes = Notes::about(
-            (!snapshot.sinks.is_empty())
+            (!snapshot.sinks.is_empty() || is_drawn || is_wished())
                 .then(|| Box::new(Head::of(&parts, &snapshot.logged_fields))),
         );
         let checked = Incoming::try_from(
@@ -191,8 +201,20 @@ impl Pipeline {
         );
         let mut route = None;
         let checked = checked.map(|mut incoming| {
+            let parent = (tracer.is_some() && incoming.has_trace)
+                .then(|| headers::trace_parent(&incoming.headers))
+                .flatten();
             if incoming.has_trace {
                 headers::mend_trace(&mut incoming.headers, || self.entropy.draw());
+            }
+            if tracer.is_some() {
+                let draw = || self.entropy.draw();
+                let trace = Trace::begin(parent, incoming.is_trusted, is_drawn, draw);
+                incoming.headers.insert(TRACEPARENT, trace.header());
+                if snapshot.sinks.is_empty() && !trace.is_sampled {
+                    notes.forget_head();
+                }
+                origin.trace = Some(trace);
             }
             let path = routes::matching_path(incoming.uri.path());
             route = routes::position(
@@ -315,7 +337,11 @@ impl Pipeline {
             };
             let store = self.store.as_deref();
             let admitted;
-            (*told, admitted) = limits.admit(&subject, store, clock::now()).await;
+            let began = clock::now();
+            (*told, admitted) = limits.admit(&subject, store, began).await;
+            if store.is_some() && exchange.trace().is_some_and(|trace| trace.is_sampled) {
+                exchange.notes().store(began, clock::now());
+            }
             admitted?;
         }
         let Some(cache) = &route.cache else {

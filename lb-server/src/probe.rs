@@ -10,6 +10,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use lb_core::{HealthChange, HealthEvent, ProbeResult};
 
+pub(crate) use ask::{Question, over_http1};
+
 use crate::admin::{Change, ChangeKind};
 use crate::clock;
 use crate::drain::Drain;

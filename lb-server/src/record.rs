@@ -20,10 +20,11 @@ use lb_core::BackendId;
 use crate::clock;
 use crate::handler::Exchange;
 use crate::metrics::{CodeLabel, Ended};
+use crate::otel::Trace;
 use crate::pipeline::Arrival;
 use crate::watched::Upload;
 
-pub(crate) use notes::{AffinityWord, Attempt, CacheResult, Notes};
+pub(crate) use notes::{AffinityWord, Attempt, AttemptId, CacheResult, Notes};
 
 /// Whoever wants whole records: the access log, traces.
 pub(crate) trait RecordSink: Send + Sync + std::fmt::Debug {
@@ -47,6 +48,8 @@ pub(crate) struct Record<'a> {
     pub(crate) client: IpAddr,
     /// Known where the client is the peer.
     pub(crate) client_port: Option<u16>,
+    /// Its place in a trace, where spans are kept of some.
+    pub(crate) trace: Option<&'a Trace>,
     /// Whether the peer is one whose word counts, that of a trace's sampling as well.
     pub(crate) is_trusted: bool,
     pub(crate) head: &'a Head,
@@ -107,6 +110,11 @@ impl Record<'_> {
     /// The attempts in the order in which they began; hedges count.
     pub(crate) fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.notes.attempts()
+    }
+
+    /// When the store that instances share was asked, and when it had answered.
+    pub(crate) fn store(&self) -> Option<(Instant, Instant)> {
+        self.notes.store
     }
 }
 
@@ -253,6 +261,7 @@ impl Recorder {
             protocol: origin.received,
             client: origin.client,
             client_port: arrival.peer_port.filter(|_| origin.client == arrival.peer),
+            trace: origin.trace.as_ref(),
             is_trusted: origin.is_trusted,
             head,
             route: exchange.route().map(|route| route.name.as_str()),
@@ -276,8 +285,12 @@ impl Recorder {
                 total,
             },
         };
-        for sink in &exchange.snapshot().sinks {
+        let snapshot = exchange.snapshot();
+        for sink in &snapshot.sinks {
             sink.take(&record);
+        }
+        if let Some(tracer) = &snapshot.tracer {
+            tracer.take(&record);
         }
     }
 }

@@ -120,9 +120,14 @@ impl Running {
         };
         drain.force();
         self.workers.wait().await;
-        if let Some(log) = self.handle.snapshot().access_log.clone() {
-            // It waits for a disk, for a second at most.
-            let _closed = tokio::task::spawn_blocking(move || log.close()).await;
+        let snapshot = self.handle.snapshot();
+        if snapshot.access_log.is_some() || snapshot.tracer.is_some() {
+            // They wait for a disk and a collector, for a second each at most.
+            let close = move || {
+                snapshot.access_log.iter().for_each(|log| log.close());
+                snapshot.tracer.iter().for_each(|tracer| tracer.close());
+            };
+            let _closed = tokio::task::spawn_blocking(close).await;
         }
         cut.map_or(Ok(()), |text| {
             Err(Error::new(ErrorKind::ShutdownTimeout, text))
@@ -318,6 +323,7 @@ impl Handle {
                 .collect(),
             held_bytes: 0,
             access_log_dropped: 0,
+            traces_dropped: 0,
             backends: snapshot.backend_metrics(),
             rate_limits: BTreeMap::new(),
             redis: None,
@@ -328,6 +334,8 @@ impl Handle {
         metrics.held_bytes = self.inner.memory.held();
         let log = snapshot.access_log.as_ref();
         metrics.access_log_dropped = log.map_or(0, |log| log.dropped());
+        let tracer = snapshot.tracer.as_ref();
+        metrics.traces_dropped = tracer.map_or(0, |tracer| tracer.dropped());
         let caches = snapshot.caches.iter();
         let caches = caches.map(|(name, cache)| (name.clone(), cache.metrics()));
         metrics.caches = caches.collect();

@@ -28,6 +28,7 @@ use crate::limits::Limits;
 use crate::metrics::{
     BackendCounters, BackendMetrics, Bounds, ListenerCounters, PoolCounters, RouteCounters,
 };
+use crate::otel::Tracer;
 use crate::queue::Queue;
 use crate::record::RecordSink;
 use crate::routes::{self, Route};
@@ -64,6 +65,7 @@ pub(crate) struct Snapshot {
     pub(crate) unrouted: RouteCounters,
     /// Kept across reloads: what was counted cannot be sorted into other buckets.
     bounds: Arc<Bounds>,
+    pub(crate) tracer: Option<Arc<Tracer>>,
     /// Who takes the records of exchanges.
     pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
 }

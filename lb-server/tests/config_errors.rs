@@ -19,6 +19,8 @@ mod metrics;
 mod resilience;
 #[path = "config_errors/sessions.rs"]
 mod sessions;
+#[path = "config_errors/tracing.rs"]
+mod tracing;
 
 use std::fmt::Write as _;
 
@@ -92,7 +94,7 @@ fn syntax_and_shape() {
             ),
             ("no quotes", "listen = 127.0.0.1\n".into()),
             ("empty", String::new()),
-            ("unknown key", top("tracing = { endpoint = \"http://a\" }")),
+            ("unknown key", top("acme = { email = \"a@b\" }")),
             (
                 "misspelt key",
                 "listn = \"127.0.0.1:8443\"\nbackends = [\"http://a:1\"]\n".into(),

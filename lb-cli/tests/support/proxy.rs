@@ -86,7 +86,8 @@ impl Proxy {
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lb-cli"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LB_") {
+        let text = name.to_string_lossy();
+        if ["LB_", "OTEL_"].iter().any(|ours| text.starts_with(ours)) {
             command.env_remove(name);
         }
     }

@@ -11,6 +11,7 @@ mod redis;
 mod resilience;
 mod route;
 mod sessions;
+mod tracing;
 mod warning;
 
 use std::time::Duration;
@@ -117,6 +118,9 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     access_log::check(&config.access_log, &mut findings);
     if let Some(admin) = &config.admin {
         admin::check(admin, config, &mut findings);
+    }
+    if let Some(tracing) = &config.tracing {
+        tracing::check(tracing, &mut findings);
     }
     findings.0
 }

@@ -6,6 +6,7 @@ mod cache;
 mod metrics;
 mod resilience;
 mod sessions;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -39,6 +40,7 @@ impl Default for Config {
             access_log: AccessLogConfig::default(),
             metrics: MetricsConfig::default(),
             admin: None,
+            tracing: None,
         }
     }
 }

@@ -44,6 +44,14 @@ impl Config {
         {
             own.token.clone_from(&others.token);
         }
+        if let (Some(own), Some(others)) = (&mut self.tracing, &other.tracing) {
+            for (name, value) in &mut own.headers {
+                let known = others.headers.iter().find(|(known, _)| known == name);
+                if let Some((_, known)) = known.filter(|_| *value == HIDDEN) {
+                    value.clone_from(known);
+                }
+            }
+        }
         self
     }
 }
@@ -63,7 +71,8 @@ mod tests {
         [pools.default]\nbackends = [\"http://a:1\"]\n\
         affinity = { cookie = \"route\", secret = \"11111111111111111111111111111111\" }\n\
         [sessions]\nsecret = [\"22222222222222222222222222222222\", \"33333333333333333333333333333333\"]\n\
-        [admin]\naddress = \"127.0.0.1:9900\"\ntoken = \"4444444444444444\"\n";
+        [admin]\naddress = \"127.0.0.1:9900\"\ntoken = \"4444444444444444\"\n\
+        [tracing]\nendpoint = \"http://c:4318\"\nheaders = { authorization = \"5555\" }\n";
 
     #[test]
     fn what_was_printed_and_is_read_again_has_its_secrets() {
@@ -73,7 +82,7 @@ mod tests {
         );
         let config = Config::from_toml(&toml, "test").unwrap();
         let printed = config.to_json();
-        for secret in ["1111", "2222", "3333", "4444"] {
+        for secret in ["1111", "2222", "3333", "4444", "5555"] {
             assert!(!printed.contains(secret), "{printed}");
         }
         let read = Config::from_printed(ConfigFormat::Json, &printed, "printed", &config);

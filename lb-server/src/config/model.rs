@@ -12,6 +12,7 @@ mod metrics;
 mod redis;
 mod resilience;
 mod sessions;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub use metrics::*;
 pub use redis::*;
 pub use resilience::*;
 pub use sessions::*;
+pub use tracing::*;
 
 /// Everything a server is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +59,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// `[admin]`; `None` (`"off"`) is no admin API.
     pub admin: Option<AdminConfig>,
+    /// `[tracing]`; `None` sends no spans.
+    pub tracing: Option<TracingConfig>,
 }
 
 /// `[server]`: what holds for the whole process.

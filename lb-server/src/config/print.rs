@@ -61,6 +61,7 @@ fn required(definition: &str) -> &'static [&'static str] {
         "RateLimit" => &["limit"],
         "Redis" => &["url"],
         "Admin" => &["address"],
+        "Tracing" => &["endpoint"],
         _ => &[],
     }
 }

@@ -13,6 +13,7 @@ mod route;
 mod server;
 mod sessions;
 mod short;
+mod tracing;
 
 pub(super) use access_log::FORMATS;
 pub(super) use limits::{ALGORITHMS, MODES};
@@ -34,7 +35,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 17] = [
+pub(super) const TOP_LEVEL: [&str; 18] = [
     "version",
     "listen",
     "tls",
@@ -52,6 +53,7 @@ pub(super) const TOP_LEVEL: [&str; 17] = [
     "access_log",
     "metrics",
     "admin",
+    "tracing",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -87,6 +89,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             fields.read("admin", &mut config.admin, |cursor| {
                 resilience::unless_off(cursor, admin::admin)
             });
+            fields.read_some("tracing", &mut config.tracing, tracing::tracing);
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);

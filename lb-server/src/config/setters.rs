@@ -18,7 +18,7 @@ use super::model::{
     OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm,
     RateLimitConfig, RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig,
     RetryOn, RouteConfig, RouteMatch, SampleConfig, SecretsConfig, SessionConfig, SlowStartConfig,
-    StatusRange, StoreKind, SuccessRateConfig, TargetConfig, UnderscoreHeaders,
+    StatusRange, StoreKind, SuccessRateConfig, TargetConfig, TracingConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -45,6 +45,7 @@ setters!(Config {
     sessions: SessionConfig => Some,
     admin: AdminConfig => Some,
     access_log: AccessLogConfig,
+    tracing: TracingConfig => Some,
     metrics: MetricsConfig,
 });
 
@@ -388,4 +389,14 @@ setters!(SampleConfig {
     success: f64,
     errors: f64,
     slower_than: Duration => Some,
+});
+
+setters!(TracingConfig {
+    sample_ratio: f64,
+    service_name: impl Into<String> => Into::into,
+    attributes: Vec<(String, String)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    timeout: Duration,
+    ca: impl Into<PathBuf> => |path: _| Some(Into::into(path)),
+    buffer: u32,
 });

@@ -22,6 +22,7 @@ mod metrics;
 mod redis;
 mod resilience;
 mod sessions;
+mod tracing;
 
 use std::collections::BTreeMap;
 
@@ -69,6 +70,9 @@ pub(super) struct File {
     /// The admin API.
     #[serde(skip_serializing_if = "Option::is_none")]
     admin: Option<OrOff<admin::Admin>>,
+    /// Spans of exchanges for a collector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracing: Option<tracing::Tracing>,
 }
 
 /// A string such as "30s", "250ms", "1h30m".

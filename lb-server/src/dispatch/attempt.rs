@@ -17,6 +17,7 @@ use crate::clock;
 use crate::handler::Exchange;
 use crate::headers;
 use crate::queue::InFlight;
+use crate::record::AttemptId;
 use crate::reject::Reject;
 use crate::snapshot::BackendTarget;
 use crate::upstream::connections::{Checkout, Kept, Upstreams};
@@ -51,8 +52,10 @@ impl Trial<'_> {
         may_give_up: impl FnMut() -> bool,
     ) -> Result<Response<Body>, Failed> {
         let noted = self.exchange.notes().begin_attempt(self.target, started);
+        let traced = self.traced(noted);
+        let outgoing = traced.as_deref().unwrap_or(self.outgoing);
         let mut connect = None;
-        let result = match self.start(body, started, &mut connect).await {
+        let result = match self.start(outgoing, body, started, &mut connect).await {
             Ok((attempt, kept)) => self.head(attempt, kept, may_give_up).await,
             Err(failed) => Err(failed),
         };
@@ -96,9 +99,16 @@ impl Trial<'_> {
         }
     }
 
+    /// The request with the attempt's own span in it, where somebody will look for it.
+    fn traced(&self, noted: AttemptId) -> Option<Box<Outgoing>> {
+        let header = self.exchange.trace()?.attempt_header(noted.number()?)?;
+        Some(Box::new(self.outgoing.traced(header)))
+    }
+
     /// Begins; tells too how long the connection had been kept for it, and how long it took to have it.
     async fn start(
         &self,
+        outgoing: &Outgoing,
         body: Body,
         started: Instant,
         connect: &mut Option<Duration>,
@@ -117,7 +127,6 @@ impl Trial<'_> {
                 checkout
             }
         };
-        let outgoing = self.outgoing;
         match checkout {
             Checkout::Http1 { connection, kept } => {
                 let length = outgoing.length();

@@ -118,6 +118,19 @@ impl Outgoing {
             .insert(deadline::GRPC_TIMEOUT, deadline::grpc_timeout(left));
     }
 
+    /// The same with another parent in the trace.
+    pub(super) fn traced(&self, parent: HeaderValue) -> Self {
+        let mut headers = self.headers.clone();
+        headers.insert(headers::TRACEPARENT, parent);
+        Self {
+            method: self.method.clone(),
+            uri: self.uri.clone(),
+            host: self.host.clone(),
+            headers,
+            ..*self
+        }
+    }
+
     /// What the head does not say yet of who asked.
     fn forwarding<'a>(&'a self, exchange: &'a Exchange) -> Option<Forwarding<'a>> {
         self.is_forwarding_apart

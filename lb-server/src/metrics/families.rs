@@ -113,6 +113,10 @@ pub(super) fn all(handle: &Handle) -> Vec<Family> {
         )
         .only(dropped)
     }));
+    families.extend(snapshot.tracer.as_ref().map(|tracer| {
+        let dropped = Value::Whole(tracer.dropped());
+        Family::counter("lb_spans_dropped", "Spans that could not be sent").only(dropped)
+    }));
     families
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct Notes {
     pub(super) cache: Option<CacheResult>,
     pub(super) affinity: Option<AffinityWord>,
     pub(super) reason: Option<&'static str>,
+    pub(super) store: Option<(Instant, Instant)>,
 }
 
 /// One attempt at a backend.
@@ -50,6 +51,12 @@ pub(crate) struct Attempt {
 /// Which attempt of an exchange; `None` where it is no part of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AttemptId(Option<usize>);
+
+impl AttemptId {
+    pub(crate) fn number(self) -> Option<usize> {
+        self.0
+    }
+}
 
 /// Where a reply came from that a cache stands before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +146,18 @@ impl Notes {
             head.host = host.into();
             head.trace = fields.get(TRACEPARENT).cloned();
         }
+    }
+
+    /// The store that instances share was asked in this time.
+    pub(crate) fn store(&mut self, began: Instant, ended: Instant) {
+        if !self.is_settled {
+            self.store = Some((began, ended));
+        }
+    }
+
+    /// Nobody wants the record.
+    pub(crate) fn forget_head(&mut self) {
+        self.head = None;
     }
 
     /// What came of it is known: later notes are dropped.

@@ -23,6 +23,7 @@ use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 use crate::metrics::{Bounds, ListenerCounters, PoolCounters, RouteCounters};
+use crate::otel::Tracer;
 use crate::queue::Queue;
 use crate::routes::{Route, Target};
 use crate::secrets::SpareSecret;
@@ -121,6 +122,7 @@ impl Draft {
             has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
             spare_secret,
             caches,
+            tracer: Tracer::build(&config, previous.and_then(|it| it.tracer.as_deref()))?,
             sinks,
             logged_fields,
             access_log,

@@ -48,6 +48,7 @@ impl From<&Config> for File {
             access_log: (&config.access_log).into(),
             metrics: (&config.metrics).into(),
             admin: config.admin.as_ref().map(|admin| OrOff::On(admin.into())),
+            tracing: config.tracing.as_ref().map(Into::into),
         }
     }
 }
