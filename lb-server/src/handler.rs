@@ -227,10 +227,11 @@ impl Exchange {
     }
 
     async fn send(&self, pool: &PoolEntry, request: Request) -> Result<Response, Error> {
+        let (parts, body) = request.into_parts();
         self.inner
             .pipeline
             .dispatch()
-            .send(self, pool, request)
+            .send(self, pool, parts.into(), body)
             .await
             .map_err(Error::rejected)
     }

@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::cache;
 use crate::clock;
 use crate::cookies;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Message};
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
@@ -158,7 +158,8 @@ impl Pipeline {
         arrival: Arc<Arrival>,
     ) -> (Exchange, Result<Box<Incoming>, Reject>, bool) {
         let snapshot = self.handle.snapshot();
-        let is_html = wants_html(&parts.headers);
+        let found = Survey::of(&parts.headers);
+        let is_html = found.accept && wants_html(&parts.headers);
         let mut origin = Origin {
             client: arrival.peer,
             is_trusted: false,
@@ -173,6 +174,7 @@ impl Pipeline {
         );
         let checked = Incoming::try_from(
             parts,
+            found,
             &Terms {
                 peer: arrival.peer,
                 is_tls: arrival.is_tls,
@@ -195,7 +197,9 @@ impl Pipeline {
                 &incoming.method,
                 &incoming.headers,
             );
-            notes.checked(&incoming.host, incoming.headers.get(TRACEPARENT));
+            let trace = incoming.has_trace;
+            let trace = trace.then(|| incoming.headers.get(TRACEPARENT)).flatten();
+            notes.checked(&incoming.host, trace);
             origin.client = incoming.client;
             origin.is_trusted = incoming.is_trusted;
             if let Some(id) = incoming.request_id.take() {
@@ -338,7 +342,7 @@ impl Pipeline {
         match &route.target {
             Target::Pool(pool) => {
                 self.dispatch
-                    .send(exchange, pool, request(incoming, body))
+                    .send(exchange, pool, Message::from(*incoming), body)
                     .await
             }
             Target::Redirect { to, status } => Ok(redirect(

@@ -11,6 +11,7 @@ use super::deadline;
 use crate::config::{BackendScheme, HashKey};
 use crate::handler::Exchange;
 use crate::headers::{self, Forwarding};
+use crate::incoming::Incoming;
 use crate::reject::Reject;
 use crate::snapshot::{BackendTarget, PoolEntry};
 use crate::upstream::http1;
@@ -18,6 +19,34 @@ use crate::upstream::http1;
 /// Names a request so that a server runs it once however often it comes
 /// (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The head of a request that is to be forwarded.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+}
+
+impl From<http::request::Parts> for Message {
+    fn from(parts: http::request::Parts) -> Self {
+        Self {
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
+        }
+    }
+}
+
+impl From<Incoming> for Message {
+    fn from(incoming: Incoming) -> Self {
+        Self {
+            method: incoming.method,
+            uri: incoming.uri,
+            headers: incoming.headers,
+        }
+    }
+}
 
 /// A request as a backend gets it, body apart.
 pub(super) struct Outgoing {
@@ -59,16 +88,12 @@ impl Found {
     }
 }
 
-pub(super) fn outgoing(
-    exchange: &Exchange,
-    parts: http::request::Parts,
-) -> Result<Outgoing, Reject> {
-    let http::request::Parts {
+pub(super) fn outgoing(exchange: &Exchange, message: Message) -> Result<Outgoing, Reject> {
+    let Message {
         method,
         uri,
         mut headers,
-        ..
-    } = parts;
+    } = message;
     let loops = |headers: &HeaderMap| {
         let mark = exchange.via_mark();
         let mut values = headers.get_all(http::header::VIA).iter();

@@ -132,8 +132,8 @@ impl Upstreams {
     }
 
     /// A connection to a backend that is open already.
-    pub(crate) fn take_open(&self, target: &Arc<BackendTarget>) -> Option<Checkout> {
-        self.backend(target).take_open()
+    pub(crate) fn take_open(&self, target: &Arc<BackendTarget>, now: Instant) -> Option<Checkout> {
+        self.backend(target).take_open(now)
     }
 
     /// Opens a connection to a backend, within its connect timeout.
@@ -185,10 +185,9 @@ impl Upstreams {
 }
 
 impl BackendConnections {
-    fn take_open(&self) -> Option<Checkout> {
+    fn take_open(&self, now: Instant) -> Option<Checkout> {
         let mut cx = Context::from_waker(noop_waker_ref());
         let mut state = self.state.lock();
-        let now = clock::now();
         let mut at = 0;
         while at < state.http2.len() {
             let shared = &mut state.http2[at];
@@ -235,7 +234,7 @@ impl BackendConnections {
                         kept: Kept::Not,
                     }),
                     // It speaks HTTP/2 since this very dial.
-                    None => match self.take_open() {
+                    None => match self.take_open(clock::now()) {
                         Some(checkout) => Ok(checkout),
                         None => continue,
                     },
@@ -250,7 +249,7 @@ impl BackendConnections {
                     return Err(ConnectError::Io(Arc::new(ended)));
                 }
             }
-            if let Some(checkout) = self.take_open() {
+            if let Some(checkout) = self.take_open(clock::now()) {
                 return Ok(checkout);
             }
         }
