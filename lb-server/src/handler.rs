@@ -318,7 +318,7 @@ impl Exchange {
     }
 
     /// What a backend is told of who asked.
-    pub(crate) fn forwarding<'a>(&'a self, host: &'a HeaderValue) -> Forwarding<'a> {
+    pub(crate) fn forwarding<'a>(&'a self, host: &'a str) -> Forwarding<'a> {
         let origin = &self.inner.origin;
         Forwarding {
             fields: self.inner.snapshot.process.forwarded,

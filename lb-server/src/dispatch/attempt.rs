@@ -77,8 +77,7 @@ impl Trial<'_> {
                 picked.answered(Outcome::of_status(status.as_u16(), latency), now);
                 headers::strip_response(response.headers_mut());
                 let length = attempt.body_length(response.headers());
-                let mut body =
-                    ResponseBody::new(attempt, picked, started, Arc::clone(self.upstreams), length);
+                let mut body = ResponseBody::new(attempt, picked, started, length);
                 if self.exchange.snapshot().has_affinity {
                     body = body.answered_by(&self.target.id);
                 }
@@ -122,7 +121,11 @@ impl Trial<'_> {
         };
         let outgoing = self.outgoing;
         match checkout {
-            Checkout::Http1 { connection, kept } => {
+            Checkout::Http1 {
+                connection,
+                kept,
+                home,
+            } => {
                 let length = outgoing.length();
                 let length = if body.is_end_stream() {
                     length.or(Some(0))
@@ -137,7 +140,7 @@ impl Trial<'_> {
                     length,
                     http1::ResponseLimits::default(),
                 );
-                Ok((Attempt::Http1(Box::new(exchange)), kept))
+                Ok((Attempt::Http1(Box::new(exchange), home), kept))
             }
             Checkout::Http2(mut sender, slot) => {
                 let head = outgoing.http2(self.exchange, self.target);
@@ -214,7 +217,7 @@ impl Trial<'_> {
             Err(Some(error)) => {
                 let failure = match &error {
                     // Over HTTP/1.1 it had ended before anything was sent.
-                    UpstreamError::Unprocessed if matches!(attempt, Attempt::Http1(_)) => {
+                    UpstreamError::Unprocessed if matches!(attempt, Attempt::Http1(..)) => {
                         Failure::Unsent
                     }
                     UpstreamError::Unprocessed => Failure::Refused,

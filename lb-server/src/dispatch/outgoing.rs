@@ -52,7 +52,8 @@ impl From<Incoming> for Message {
 pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) uri: Uri,
-    pub(super) host: HeaderValue,
+    /// Where the URI has no authority.
+    pub(super) named: Option<HeaderValue>,
     pub(super) headers: HeaderMap,
     /// Whether the head has none of the fields that tell who asked: they are written with it, and
     /// need no place in the map before.
@@ -104,15 +105,13 @@ pub(super) fn outgoing(exchange: &Exchange, message: Message) -> Result<Outgoing
         return Err(Reject::Loop);
     }
     let named = found.host.then(|| headers.remove(HOST)).flatten();
-    let host = match uri.authority() {
-        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-        None => named,
+    if uri.authority().is_none() && named.as_ref().is_none_or(|host| host.to_str().is_err()) {
+        return Err(Reject::Internal("a forwarded request has no host"));
     }
-    .ok_or(Reject::Internal("a forwarded request has no host"))?;
     let mut outgoing = Outgoing {
         method,
         uri,
-        host,
+        named,
         is_forwarding_apart: !found.forwarding,
         has_length: found.length,
         headers,
@@ -124,8 +123,9 @@ pub(super) fn outgoing(exchange: &Exchange, message: Message) -> Result<Outgoing
         outgoing.has_length = found.length;
     }
     if !outgoing.is_forwarding_apart {
-        let forwarding = exchange.forwarding(&outgoing.host);
-        forwarding.write(&mut outgoing.headers);
+        let mut headers = std::mem::take(&mut outgoing.headers);
+        exchange.forwarding(outgoing.host()).write(&mut headers);
+        outgoing.headers = headers;
     }
     Ok(outgoing)
 }
@@ -142,17 +142,26 @@ impl Outgoing {
             .insert(deadline::GRPC_TIMEOUT, deadline::grpc_timeout(left));
     }
 
+    fn host(&self) -> &str {
+        let named = || self.named.as_ref()?.to_str().ok();
+        self.uri
+            .authority()
+            .map(|authority| authority.as_str())
+            .or_else(named)
+            .unwrap_or_default()
+    }
+
     /// What the head does not say yet of who asked.
     fn forwarding<'a>(&'a self, exchange: &'a Exchange) -> Option<Forwarding<'a>> {
         self.is_forwarding_apart
-            .then(|| exchange.forwarding(&self.host))
+            .then(|| exchange.forwarding(self.host()))
     }
 
     pub(super) fn http1<'a>(&'a self, exchange: &'a Exchange) -> http1::RequestHead<'a> {
         http1::RequestHead {
             method: &self.method,
             path_and_query: self.uri.path_and_query().map_or("/", |path| path.as_str()),
-            host: self.host.to_str().unwrap_or_default(),
+            host: self.host(),
             headers: &self.headers,
             forwarding: self.forwarding(exchange),
             close: false,
@@ -174,13 +183,15 @@ impl Outgoing {
         let is_tls = target.url.scheme == BackendScheme::Https;
         parts.scheme = Some(if is_tls { Scheme::HTTPS } else { Scheme::HTTP });
         if parts.authority.is_none() {
-            parts.authority = self.host.to_str().ok().and_then(|host| host.parse().ok());
+            parts.authority = self.host().parse().ok();
         }
         let mut headers = self.headers.clone();
         if let Some(forwarding) = self.forwarding(exchange) {
-            headers.reserve(Forwarding::MAX_FIELDS);
+            headers.reserve(forwarding.count());
             forwarding.for_each(|name, value| {
-                headers.append(name, value.clone());
+                if let Some(value) = value.to_header() {
+                    headers.append(name, value);
+                }
             });
         }
         let mut request = Request::new(());

@@ -45,7 +45,7 @@ pub(crate) struct Upstreams {
 
 /// The connections to one backend.
 #[derive(Debug)]
-struct BackendConnections {
+pub(crate) struct BackendConnections {
     target: Arc<BackendTarget>,
     state: Mutex<State>,
 }
@@ -119,6 +119,8 @@ pub(crate) enum Checkout {
     Http1 {
         connection: http1::Connection<Transport>,
         kept: Kept,
+        /// Where it goes when it can serve another request.
+        home: Arc<BackendConnections>,
     },
     Http2(SendRequest<Bytes>, StreamSlot),
 }
@@ -148,20 +150,6 @@ impl Upstreams {
         .unwrap_or(Err(ConnectError::Timeout))
     }
 
-    /// Takes back a connection that can serve another request.
-    pub(crate) fn give_back(
-        &self,
-        target: &Arc<BackendTarget>,
-        connection: http1::Connection<Transport>,
-    ) {
-        let backend = self.backend(target);
-        backend.state.lock().idle.push(IdleConnection {
-            connection,
-            since: clock::now(),
-        });
-        backend.reap_later();
-    }
-
     /// Closes what is open to backends that a pool no longer has.
     pub(crate) fn forget(&self, id: &BackendId) {
         self.backends.lock().remove(id);
@@ -185,7 +173,17 @@ impl Upstreams {
 }
 
 impl BackendConnections {
-    fn take_open(&self, now: Instant) -> Option<Checkout> {
+    /// Takes back a connection that can serve another request. Where the backend was removed in the
+    /// meantime, it is closed with whoever holds this last.
+    pub(crate) fn give_back(self: &Arc<Self>, connection: http1::Connection<Transport>) {
+        self.state.lock().idle.push(IdleConnection {
+            connection,
+            since: clock::now(),
+        });
+        self.reap_later();
+    }
+
+    fn take_open(self: &Arc<Self>, now: Instant) -> Option<Checkout> {
         let mut cx = Context::from_waker(noop_waker_ref());
         let mut state = self.state.lock();
         let mut at = 0;
@@ -216,6 +214,7 @@ impl BackendConnections {
                 return Some(Checkout::Http1 {
                     connection: idle.connection,
                     kept: Kept::of(unused),
+                    home: Arc::clone(self),
                 });
             }
         }
@@ -232,6 +231,7 @@ impl BackendConnections {
                     Some(connection) => Ok(Checkout::Http1 {
                         connection,
                         kept: Kept::Not,
+                        home: Arc::clone(self),
                     }),
                     // It speaks HTTP/2 since this very dial.
                     None => match self.take_open(clock::now()) {
