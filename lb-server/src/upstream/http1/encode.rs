@@ -236,3 +236,33 @@ const TOKEN_BYTES: [bool; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_every_control_byte_wherever_it_stands() {
+        assert_eq!(count_controls(&[b'\n'; 600]), 600);
+        for byte in 0..=u8::MAX {
+            let is_control = byte < b' ' && byte != b'\t' || byte == 0x7f;
+            for at in [0, 15, 254, 255, 299] {
+                let mut text = [b'a'; 300];
+                text[at] = byte;
+                assert_eq!(count_controls(&text), usize::from(is_control), "{byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_break_in_a_line_is_an_error() {
+        let mut out = b"before\r\n".to_vec();
+        let mut lines = Lines::new(&mut out);
+        lines.field("a", b"b");
+        assert_eq!(lines.finish(), Ok(()));
+        assert_eq!(out, b"before\r\na: b\r\n\r\n");
+        let mut lines = Lines::new(&mut out);
+        lines.field("a", b"b\r\nc: d");
+        assert!(lines.finish().is_err());
+    }
+}
