@@ -1,5 +1,6 @@
 //! Stored responses and the fills under way, joined: what a proxy asks and tells about each request.
 
+mod change;
 mod part;
 mod stored;
 
@@ -60,6 +61,21 @@ impl ResponseCacheParameters {
             fills: FillParameters::default(),
         }
     }
+
+    /// How many shards a cache with these parameters has.
+    fn shards(&self) -> u64 {
+        let largest = self.max_object_bytes.max(1);
+        let fitting = self.capacity / largest.saturating_mul(OBJECTS_PER_SHARD);
+        match fitting.clamp(1, MAX_SHARDS) {
+            power if power.is_power_of_two() => power,
+            other => other.next_power_of_two() / 2,
+        }
+    }
+}
+
+/// The part of a capacity that one of so many shards has.
+fn share(capacity: u64, index: u64, count: u64) -> u64 {
+    capacity / count + u64::from(index < capacity % count)
 }
 
 /// Stored responses, bounded in bytes, and the fills under way, for many threads.
@@ -198,19 +214,13 @@ pub enum Joined<T> {
 impl<T> ResponseCache<T> {
     /// Makes an empty cache; nothing is allocated for entries yet.
     pub fn new(parameters: &ResponseCacheParameters) -> Self {
-        let largest = parameters.max_object_bytes.max(1);
-        let fitting = parameters.capacity / largest.saturating_mul(OBJECTS_PER_SHARD);
-        let count = match fitting.clamp(1, MAX_SHARDS) {
-            power if power.is_power_of_two() => power,
-            other => other.next_power_of_two() / 2,
-        };
+        let count = parameters.shards();
         let mut fills = parameters.fills;
         #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
         let divisor = count as usize;
         fills.max_keys = (fills.max_keys / divisor).max(1);
         let part = |index| {
-            let share = parameters.capacity / count;
-            let share = share + u64::from(index < parameters.capacity % count);
+            let share = share(parameters.capacity, index, count);
             Shard(Mutex::new(Part::new(parameters.eviction, share, fills)))
         };
         Self {

@@ -72,6 +72,11 @@ impl Failure {
         self.error.downcast_ref()
     }
 
+    /// The error without what to try next.
+    pub(crate) fn into_error(self) -> anyhow::Error {
+        self.error
+    }
+
     /// The next thing to try.
     pub(crate) fn next(&self) -> &str {
         &self.next

@@ -16,6 +16,7 @@ mod layers;
 mod locate;
 mod logging;
 mod output;
+mod reload;
 mod serve;
 
 use std::process::ExitCode;

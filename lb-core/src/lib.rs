@@ -27,7 +27,7 @@ pub use health::{Health, HealthCheck, HealthPolicy, ProbeResult};
 pub use outlier::{Ejected, EjectionCause, OutlierPolicy, SuccessRatePolicy};
 pub use pool::{
     BackendStatus, Candidate, Changes, Explanation, Pick, Picked, Pool, PoolError, PoolParameters,
-    PoolPolicy, PoolStatus, Verdict,
+    PoolPlan, PoolPolicy, PoolStatus, Verdict,
 };
 pub use queue::{Queue, QueuePolicy, Queued, Ticket};
 pub use roster::Roster;

@@ -21,7 +21,7 @@ mod status;
 mod tier;
 mod upkeep;
 
-pub use change::{Changes, PoolError};
+pub use change::{Changes, PoolError, PoolPlan};
 pub use explain::{Candidate, Explanation, Verdict};
 pub use parameters::PoolParameters;
 pub use picked::{Pick, Picked};
@@ -95,11 +95,11 @@ impl Pool {
         backends: Vec<Backend>,
         now: Instant,
     ) -> Result<Self, PoolError> {
-        parameters.check()?;
+        let plan = PoolPlan::try_new(parameters, backends)?;
         let watch = Arc::new(Watch::new());
         let mut draft = Draft::new(Arc::clone(&watch), now);
-        draft.replace(backends, &parameters.latency, now)?;
-        draft.parameters = parameters;
+        draft.replace(plan.backends, &plan.parameters.latency, now);
+        draft.parameters = plan.parameters;
         let published = Published::of(&draft, None);
         let pool = Self {
             epoch: now,
@@ -211,9 +211,17 @@ impl Pool {
         backends: Vec<Backend>,
         now: Instant,
     ) -> Result<Changes, PoolError> {
-        parameters.check()?;
+        Ok(self.apply(PoolPlan::try_new(parameters, backends)?, now))
+    }
+
+    /// As [`Pool::update`], with what was checked before.
+    pub fn apply(&self, plan: PoolPlan, now: Instant) -> Changes {
+        let PoolPlan {
+            parameters,
+            backends,
+        } = plan;
         let mut draft = self.draft.lock();
-        let mut changes = draft.replace(backends, &parameters.latency, now)?;
+        let mut changes = draft.replace(backends, &parameters.latency, now);
         changes.parameters = draft.parameters != parameters;
         draft.parameters = parameters;
         if !changes.is_empty() {
@@ -221,7 +229,7 @@ impl Pool {
             draft.reconcile(&self.watch, self.epoch, now);
             self.publish(&draft);
         }
-        Ok(changes)
+        changes
     }
 
     /// Adds a backend at the end.

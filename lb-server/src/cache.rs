@@ -58,13 +58,15 @@ pub enum Purge<'a> {
 pub(crate) struct HttpCache {
     rules: CacheRules,
     query: CacheQuery,
-    state: Arc<CacheState>,
+    parameters: ResponseCacheParameters,
+    state: CacheState,
 }
 
 /// What outlives a snapshot.
+#[derive(Clone)]
 struct CacheState {
-    responses: ResponseCache<Arc<Fill>>,
-    counters: Counters,
+    responses: Arc<ResponseCache<Arc<Fill>>>,
+    counters: Arc<Counters>,
 }
 
 /// What happened to requests, each of which is counted once.
@@ -84,8 +86,12 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Builds the caches of a configuration.
-pub(crate) fn build(config: &Config) -> BTreeMap<String, Arc<HttpCache>> {
+/// Builds the caches of a configuration; those of the same name keep what they hold, as far as the new
+/// rules allow.
+pub(crate) fn build(
+    config: &Config,
+    previous: Option<&BTreeMap<String, Arc<HttpCache>>>,
+) -> BTreeMap<String, Arc<HttpCache>> {
     // What decides over the route of a request decides over its response.
     let mut deciding: Vec<HeaderName> = Vec::new();
     let matched = config
@@ -107,12 +113,16 @@ pub(crate) fn build(config: &Config) -> BTreeMap<String, Arc<HttpCache>> {
         .caches
         .iter()
         .filter(|(_, cache)| !cache.is_off())
-        .map(|(name, cache)| (name.clone(), Arc::new(HttpCache::new(cache, &deciding))))
+        .map(|(name, cache)| {
+            let before = previous.and_then(|previous| previous.get(name));
+            let cache = HttpCache::new(cache, &deciding, before.map(|before| &**before));
+            (name.clone(), Arc::new(cache))
+        })
         .collect()
 }
 
 impl HttpCache {
-    fn new(config: &CacheConfig, deciding: &[HeaderName]) -> Self {
+    fn new(config: &CacheConfig, deciding: &[HeaderName], before: Option<&Self>) -> Self {
         let mut rules = CacheRules::default();
         rules.default_ttl = config.default_ttl;
         rules.stale_while_revalidate = config.stale_while_revalidate;
@@ -138,14 +148,54 @@ impl HttpCache {
             CachePolicy::Lru => Eviction::Lru,
         };
         parameters.fills = fills;
+        let query = config.query.clone();
+        let state = match before {
+            None => CacheState {
+                responses: Arc::new(ResponseCache::new(&parameters)),
+                counters: Arc::default(),
+            },
+            Some(before) if !before.is_good_for(&rules, &query) => CacheState {
+                responses: Arc::new(ResponseCache::new(&parameters)),
+                counters: Arc::clone(&before.state.counters),
+            },
+            Some(before) if before.parameters.differs_in_capacity_alone(&parameters) => {
+                before.state.clone()
+            }
+            Some(before) => CacheState {
+                responses: Arc::new(before.responses().with(&parameters)),
+                counters: Arc::clone(&before.state.counters),
+            },
+        };
         Self {
             rules,
-            query: config.query.clone(),
-            state: Arc::new(CacheState {
-                responses: ResponseCache::new(&parameters),
-                counters: Counters::default(),
-            }),
+            query,
+            parameters,
+            state,
         }
+    }
+
+    /// Whether what was stored under these rules may be sent under others.
+    fn is_good_for(&self, rules: &CacheRules, query: &CacheQuery) -> bool {
+        // Under another key or another selection a response would answer requests it was not for.
+        self.query == *query
+            && self.rules.vary_by == rules.vary_by
+            && (rules.store_set_cookie || !self.rules.store_set_cookie)
+    }
+
+    /// Gives what it holds the configured size.
+    pub(crate) fn resize(&self) {
+        self.responses().set_capacity(self.parameters.capacity);
+    }
+
+    /// Removes what is stored under URLs that `covers` does not name (host and path), whose responses nobody will
+    /// ask for.
+    pub(crate) fn purge_uncovered(&self, covers: impl Fn(&str, &str) -> bool) -> usize {
+        let goes =
+            |key: &str| key::host_and_path(key).is_some_and(|(host, path)| !covers(host, &path));
+        let purged = self.responses().purge_keys(goes, clock::now());
+        let count = u64::try_from(purged).unwrap_or(u64::MAX);
+        self.counters().purged.fetch_add(count, Ordering::Relaxed);
+        purged
     }
 
     fn responses(&self) -> &ResponseCache<Arc<Fill>> {

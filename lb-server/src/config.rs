@@ -11,6 +11,7 @@ mod check;
 mod conceal;
 mod defaults;
 mod error;
+mod files;
 mod hash_key;
 mod layers;
 mod limit_key;

@@ -19,6 +19,26 @@ impl Drain {
         self.connections.close();
     }
 
+    /// A part that can end by itself, and ends with the whole.
+    pub(crate) fn part(&self) -> Self {
+        Self {
+            draining: self.draining.child_token(),
+            forced: self.forced.child_token(),
+            connections: self.connections.clone(),
+        }
+    }
+
+    /// As [`Drain::begin`], for this part alone.
+    pub(crate) fn begin_part(&self) {
+        self.draining.cancel();
+    }
+
+    /// As [`Drain::force`], for this part alone.
+    pub(crate) fn force_part(&self) {
+        self.begin_part();
+        self.forced.cancel();
+    }
+
     /// Ends everything at once.
     pub(crate) fn force(&self) {
         self.begin();

@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Handler,
     /// A session cannot be read, changed or stored as asked for.
     Session,
+    /// The server takes nothing new any more.
+    Draining,
     /// The deadline passed before every exchange had finished.
     ShutdownTimeout,
 }

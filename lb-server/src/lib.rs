@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access_log;
 mod admission;
 mod affinity;
 mod body;
@@ -55,6 +56,6 @@ pub use error::{Error, ErrorKind};
 pub use handler::{Exchange, Handler, Request, Response};
 pub use lb_core::Algorithm;
 pub use metrics::{BackendMetrics, CacheMetrics, Metrics, RateLimitMetrics, StoreMetrics};
-pub use running::{Handle, LocalAddress, Running};
+pub use running::{ConfigSource, Handle, LocalAddress, ReloadReport, ReloadStatus, Running};
 pub use server::Server;
 pub use sessions::{Session, SessionInfo, SessionPage, SessionStats, Sessions};

@@ -1,5 +1,7 @@
 //! Where clients connect: sockets, and the protocol of each connection.
 
+mod sockets;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -19,8 +22,10 @@ use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::headers;
 use crate::pipeline::{Arrival, Handshake, Pipeline};
-use crate::tls;
+use crate::tls::{self, ServerTls};
 use crate::transport::{Io, Transport};
+
+pub(crate) use sockets::{Acceptor, Sockets, SocketsDraft};
 
 /// Connections that the kernel keeps for us until we accept them.
 const BACKLOG: i32 = 4096;
@@ -33,22 +38,30 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) name: Arc<str>,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<ServerTls>,
     protocols: Vec<Protocol>,
     terms: Arc<Terms>,
 }
 
 impl Listener {
-    pub(crate) fn build(name: &str, config: &ListenerConfig) -> Result<Self, Error> {
+    /// Builds what a configuration says; the one before leaves what its clients know of it.
+    pub(crate) fn build(
+        name: &str,
+        config: &ListenerConfig,
+        before: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let before = before.and_then(|before| before.tls.as_ref());
         let tls = match &config.tls {
             ListenerTls::Off => None,
-            tls => Some(tls::server_config(tls, &config.protocols).map_err(|error| {
-                Error::new(
-                    ErrorKind::Tls,
-                    format!("listener `{name}` cannot speak TLS"),
-                )
-                .with_source(error)
-            })?),
+            tls => Some(
+                tls::server(tls, &config.protocols, before).map_err(|error| {
+                    Error::new(
+                        ErrorKind::Tls,
+                        format!("listener `{name}` cannot speak TLS"),
+                    )
+                    .with_source(error)
+                })?,
+            ),
         };
         Ok(Self {
             name: name.into(),
@@ -68,6 +81,14 @@ impl Listener {
 
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Whether clients of both are shown the same certificates.
+    fn has_certificates_of(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
+            (Some(tls), Some(other)) => tls.has_certificates_of(other),
+            (one, other) => one.is_none() == other.is_none(),
+        }
     }
 }
 
@@ -137,6 +158,8 @@ pub(crate) struct Accepted {
     pub(crate) peer_port: Option<u16>,
     pub(crate) listener: Arc<Listener>,
     pub(crate) admission: Admission,
+    /// Its listener's.
+    pub(crate) drain: Drain,
 }
 
 /// Bytes from a client; which runtime polls them is decided by the worker that takes them.
@@ -161,10 +184,11 @@ impl Socket {
     }
 }
 
-/// Accepts until the drain begins and hands each connection to `deal`.
-pub(crate) async fn accept(
+/// Accepts until the drain begins and hands each connection to `deal`; those that come after `listener`
+/// is another one are served as that says.
+async fn accept(
     bound: Bound,
-    listener: Arc<Listener>,
+    listener: Arc<ArcSwap<Listener>>,
     admissions: Arc<Admissions>,
     drain: Drain,
     deal: impl Fn(Accepted),
@@ -176,7 +200,7 @@ pub(crate) async fn accept(
     tokio::select! {
         biased;
         () = drain.begun() => {}
-        () = accept_all(bound, listener, admissions, deal) => {}
+        () = accept_all(bound, listener, admissions, &drain, deal) => {}
     }
     if let Some(path) = unix_path
         && let Err(error) = std::fs::remove_file(&path)
@@ -187,18 +211,19 @@ pub(crate) async fn accept(
 
 async fn accept_all(
     bound: Bound,
-    listener: Arc<Listener>,
+    listener: Arc<ArcSwap<Listener>>,
     admissions: Arc<Admissions>,
+    drain: &Drain,
     deal: impl Fn(Accepted),
 ) {
     let acceptor = match bound {
-        Bound::Tcp(socket, _) => TcpListener::from_std(socket).map(Acceptor::Tcp),
-        Bound::Unix(socket, _) => UnixListener::from_std(socket).map(Acceptor::Unix),
+        Bound::Tcp(socket, _) => TcpListener::from_std(socket).map(Waiting::Tcp),
+        Bound::Unix(socket, _) => UnixListener::from_std(socket).map(Waiting::Unix),
     };
     let acceptor = match acceptor {
         Ok(acceptor) => acceptor,
         Err(error) => {
-            tracing::error!(%error, listener = &*listener.name, "the listener cannot be polled");
+            tracing::error!(%error, listener = &*listener.load().name, "the listener cannot be polled");
             return;
         }
     };
@@ -210,25 +235,27 @@ async fn accept_all(
                         socket,
                         peer,
                         peer_port,
-                        listener: Arc::clone(&listener),
+                        listener: listener.load_full(),
                         admission,
+                        drain: drain.clone(),
                     });
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, listener = &*listener.name, "a connection could not be accepted");
+                tracing::warn!(%error, listener = &*listener.load().name, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-enum Acceptor {
+/// A socket at which connections wait.
+enum Waiting {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
-impl Acceptor {
+impl Waiting {
     async fn accept(&self) -> io::Result<(Socket, IpAddr, Option<u16>)> {
         match self {
             Self::Tcp(listener) => {
@@ -258,7 +285,6 @@ pub(crate) async fn serve(
     accepted: Accepted,
     pipeline: Arc<Pipeline>,
     admissions: Arc<Admissions>,
-    drain: Drain,
 ) {
     let Accepted {
         socket,
@@ -266,6 +292,7 @@ pub(crate) async fn serve(
         peer_port,
         listener,
         admission,
+        drain,
     } = accepted;
     let began = clock::now();
     let _guards = (admission, drain.guard());
@@ -329,9 +356,9 @@ async fn open(
     admissions: &Admissions,
 ) -> io::Result<(Transport, Protocol)> {
     let io = socket.into_io()?;
-    if let Some(config) = &listener.tls {
+    if let Some(tls) = &listener.tls {
         let _turn = admissions.handshake().await;
-        let transport = Transport::accept(io, Arc::clone(config)).await?;
+        let transport = Transport::accept(io, Arc::clone(&tls.config)).await?;
         let protocol = match transport.alpn() {
             Some(b"h2") => Protocol::H2,
             Some(_) => Protocol::Http11,

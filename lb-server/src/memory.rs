@@ -14,22 +14,31 @@ pub(crate) const DOWNLOAD_MAX: u64 = (128 + 32) * 1024;
 /// How much is held, and how much may be.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    limit: u64,
+    limit: AtomicU64,
     held: AtomicU64,
 }
 
 impl Memory {
     pub(crate) fn new(limit: u64) -> Self {
         Self {
-            limit,
+            limit: AtomicU64::new(limit),
             held: AtomicU64::new(0),
         }
+    }
+
+    /// Changes how much may be held; what is held stays.
+    pub(crate) fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
     }
 
     /// Takes so many bytes, if there are.
     pub(crate) fn take(&self, bytes: u64) -> bool {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= self.limit;
+        let fits = before.saturating_add(bytes) <= self.limit();
         if !fits {
             self.give_back(bytes);
         }
@@ -39,7 +48,7 @@ impl Memory {
     /// Takes so many bytes, if no more than half is held then: for what is good to have.
     pub(crate) fn take_of_half(&self, bytes: u64) -> bool {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= self.limit / 2;
+        let fits = before.saturating_add(bytes) <= self.limit() / 2;
         if !fits {
             self.give_back(bytes);
         }
@@ -47,12 +56,12 @@ impl Memory {
     }
 
     pub(crate) fn is_half_full(&self) -> bool {
-        self.held() > self.limit / 2
+        self.held() > self.limit() / 2
     }
 
     /// Whether so much is held that nothing more should be kept for later.
     pub(crate) fn is_tight(&self) -> bool {
-        self.held() >= self.limit / 4 * 3
+        self.held() >= self.limit() / 4 * 3
     }
 
     pub(crate) fn give_back(&self, bytes: u64) {
@@ -61,7 +70,7 @@ impl Memory {
 
     /// Whether so little is left that the next body would not fit.
     pub(crate) fn is_full(&self) -> bool {
-        self.held().saturating_add(UPLOAD_MAX.max(DOWNLOAD_MAX)) > self.limit
+        self.held().saturating_add(UPLOAD_MAX.max(DOWNLOAD_MAX)) > self.limit()
     }
 
     pub(crate) fn held(&self) -> u64 {
@@ -83,5 +92,7 @@ mod tests {
         memory.give_back(600);
         assert!(!memory.take(u64::MAX));
         assert!(memory.take(1));
+        memory.set_limit(300);
+        assert!(!memory.take(1) && memory.is_tight());
     }
 }

@@ -56,7 +56,6 @@ pub(crate) struct PipelineParts {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     /// The listener's name.
-    #[expect(dead_code, reason = "read by the access log")]
     pub(crate) listener: Arc<str>,
     pub(crate) peer: std::net::IpAddr,
     /// Unknown on a unix socket.
@@ -65,7 +64,6 @@ pub(crate) struct Arrival {
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) is_tls: bool,
     /// As OpenSSL writes it (`TLSv1.3`).
-    #[expect(dead_code, reason = "read by the access log")]
     pub(crate) tls_version: Option<&'static str>,
     pub(crate) handshake: Handshake,
     pub(crate) max_fields: usize,
@@ -170,7 +168,7 @@ impl Pipeline {
         };
         let mut notes = Notes::about(
             (!snapshot.sinks.is_empty())
-                .then(|| Box::new(Head::of(&parts.method, &parts.uri, &parts.headers))),
+                .then(|| Box::new(Head::of(&parts, &snapshot.logged_fields))),
         );
         let checked = Incoming::try_from(
             parts,

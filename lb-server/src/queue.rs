@@ -56,9 +56,9 @@ impl From<Refusal> for Reject {
 }
 
 impl Queue {
-    /// From now on requests may have to wait.
-    pub(crate) fn set_limited(&self) {
-        self.is_limited.store(true, Ordering::Relaxed);
+    /// Says whether requests may have to wait from now on.
+    pub(crate) fn set_limited(&self, is_limited: bool) {
+        self.is_limited.store(is_limited, Ordering::Relaxed);
     }
 
     /// Whether others wait, so that one who came later has to.

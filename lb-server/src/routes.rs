@@ -98,6 +98,33 @@ pub(crate) fn position(
         .position(|route| route.takes(host, path, method, headers))
 }
 
+/// Whether a request for this host and path may find its response in a cache, O(routes).
+pub(crate) fn are_covered(
+    routes: &[Route],
+    cache: &Arc<HttpCache>,
+    host: &str,
+    path: &str,
+) -> bool {
+    for route in routes {
+        let matches = &route.matches;
+        let takes_path = |pattern: &str| takes_path(pattern, path);
+        if !takes_host(&matches.host, host) || !matches.path.as_deref().is_none_or(takes_path) {
+            continue;
+        }
+        if route
+            .cache
+            .as_ref()
+            .is_some_and(|it| Arc::ptr_eq(it, cache))
+        {
+            return true;
+        }
+        if matches.methods.is_empty() && matches.headers.is_empty() {
+            return false;
+        }
+    }
+    false
+}
+
 fn takes_host(patterns: &[String], host: &str) -> bool {
     patterns.is_empty()
         || patterns

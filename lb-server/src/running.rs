@@ -1,25 +1,33 @@
 //! A server that is listening, and the way to it from anywhere.
 
+mod reload;
+mod report;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::Admissions;
 use crate::cache::Purge;
-use crate::config::{BackendConfig, ListenAddress};
+use crate::config::{BackendConfig, Config, ListenAddress};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
+use crate::listener::Sockets;
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ServerCounters};
 use crate::redis::{Report, Store};
 use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
 use crate::upstream::connections::Upstreams;
+
+pub use reload::ConfigSource;
+use reload::ReloadCounters;
+pub use report::{ReloadReport, ReloadStatus};
 
 /// A server that is listening.
 ///
@@ -30,8 +38,6 @@ pub struct Running {
     pub(crate) handle: Handle,
     /// Counts the worker threads.
     pub(crate) workers: TaskTracker,
-    pub(crate) delay: Duration,
-    pub(crate) timeout: Duration,
 }
 
 /// An address that is listened on.
@@ -68,7 +74,7 @@ impl Running {
             .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 
-    /// Every address that is listened on.
+    /// Every address that was listened on at the start; [`Handle::local_addrs`] knows the present ones.
     pub fn local_addrs(&self) -> &[LocalAddress] {
         &self.addresses
     }
@@ -86,20 +92,25 @@ impl Running {
     pub async fn wait(self) -> Result<(), Error> {
         let drain = &self.handle.inner.drain;
         self.handle.inner.requested.cancelled().await;
+        let config = self.handle.config();
         tokio::select! {
             biased;
             () = drain.forced() => {}
-            () = tokio::time::sleep(self.delay) => {}
+            () = tokio::time::sleep(config.server.shutdown_delay) => {}
         }
         drain.begin();
         let cut = tokio::select! {
             biased;
             () = drain.forced() => Some("the shutdown was forced"),
             () = drain.finished() => None,
-            () = tokio::time::sleep(self.timeout) => Some("the deadline passed before every exchange had finished"),
+            () = tokio::time::sleep(config.server.shutdown_timeout) => Some("the deadline passed before every exchange had finished"),
         };
         drain.force();
         self.workers.wait().await;
+        if let Some(log) = self.handle.snapshot().access_log.clone() {
+            // It waits for a disk, for a second at most.
+            let _closed = tokio::task::spawn_blocking(move || log.close()).await;
+        }
         cut.map_or(Ok(()), |text| {
             Err(Error::new(ErrorKind::ShutdownTimeout, text))
         })
@@ -137,8 +148,23 @@ struct HandleInner {
     store: OnceLock<Arc<Report>>,
     /// One of the workers' ways to the store, for what is asked from outside of them.
     link: OnceLock<Arc<dyn Store>>,
+    /// What a reload changes besides the snapshot.
+    outside: OnceLock<Outside>,
+    source: OnceLock<Arc<dyn ConfigSource>>,
+    /// Held by a reload, so that there is one at a time.
+    reloading: Arc<tokio::sync::Mutex<()>>,
+    /// Held while pools are changed, so that nobody changes what is no longer in force.
+    changing: Mutex<()>,
+    reloads: ReloadCounters,
     requested: CancellationToken,
     drain: Drain,
+}
+
+/// What a reload changes besides the snapshot.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    pub(crate) sockets: Sockets,
+    pub(crate) admissions: Arc<Admissions>,
 }
 
 impl Handle {
@@ -152,6 +178,11 @@ impl Handle {
                 upstreams: Mutex::default(),
                 store: OnceLock::new(),
                 link: OnceLock::new(),
+                outside: OnceLock::new(),
+                source: OnceLock::new(),
+                reloading: Arc::default(),
+                changing: Mutex::default(),
+                reloads: ReloadCounters::default(),
                 requested: CancellationToken::new(),
                 drain: Drain::default(),
             }),
@@ -179,6 +210,13 @@ impl Handle {
         self.inner.upstreams.lock().push(upstreams);
     }
 
+    /// Closes unused connections to backends that are gone.
+    fn forget_gone(&self) {
+        for upstreams in &*self.inner.upstreams.lock() {
+            upstreams.forget_gone();
+        }
+    }
+
     /// Makes a way to the store known; the first one is kept.
     pub(crate) fn set_link(&self, link: Arc<dyn Store>) {
         self.inner.link.get_or_init(|| link);
@@ -187,6 +225,27 @@ impl Handle {
     /// Makes known what the links to the store report, once.
     pub(crate) fn set_store(&self, report: Arc<Report>) {
         self.inner.store.get_or_init(|| report);
+    }
+
+    /// Makes known what a reload changes besides the snapshot, once.
+    pub(crate) fn set_outside(&self, outside: Outside) {
+        self.inner.outside.get_or_init(|| outside);
+    }
+
+    /// Makes known where the configuration comes from, once.
+    pub(crate) fn set_source(&self, source: Arc<dyn ConfigSource>) {
+        self.inner.source.get_or_init(|| source);
+    }
+
+    /// The configuration in force. What operators have changed since is not in it.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.snapshot().config)
+    }
+
+    /// Every address that is listened on.
+    pub fn local_addrs(&self) -> Vec<LocalAddress> {
+        let outside = self.inner.outside.get();
+        outside.map_or_else(Vec::new, |outside| outside.sockets.addresses())
     }
 
     /// Asks for the shutdown that [`Running::wait`] carries out.
@@ -212,10 +271,20 @@ impl Handle {
         metrics.rate_limits = snapshot.limits.metrics();
         metrics.redis = self.inner.store.get().map(|report| report.read());
         metrics.held_bytes = self.inner.memory.held();
+        let log = snapshot.access_log.as_ref();
+        metrics.access_log_dropped = log.map_or(0, |log| log.dropped());
         let caches = snapshot.caches.iter();
         let caches = caches.map(|(name, cache)| (name.clone(), cache.metrics()));
         metrics.caches = caches.collect();
         metrics
+    }
+
+    /// Opens the file of the access log anew, after it was renamed. Lines on their way go to the new one; where it
+    /// cannot be made the old one goes on, and the log says so.
+    pub fn reopen_logs(&self) {
+        if let Some(log) = &self.snapshot().access_log {
+            log.reopen();
+        }
     }
 
     /// The sessions; `None` where there are none.
@@ -246,12 +315,13 @@ impl Handle {
         found.purge(purge)
     }
 
-    /// Adds a backend to the pool `default` and returns its identity.
+    /// Adds a backend to the pool `default` and returns its identity. It stays until the next reload.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] where there is no such pool or the backend is in it already,
     /// [`ErrorKind::Tls`] where it cannot be verified.
     pub fn add_backend(&self, backend: BackendConfig) -> Result<String, Error> {
+        let _unchanged = self.inner.changing.lock();
         let snapshot = self.snapshot();
         let pool = snapshot.pools.get("default").ok_or_else(|| {
             Error::new(
@@ -263,21 +333,21 @@ impl Handle {
     }
 
     /// Begins or ends the drain of a backend: no new requests but of clients that affinity binds to it,
-    /// while those that run finish. Returns whether there is such a backend.
+    /// while those that run finish. It lasts until the next reload. Returns whether there is such a backend.
     pub fn drain_backend(&self, id: &str, draining: bool) -> bool {
         let id = lb_core::BackendId::new(id);
+        let _unchanged = self.inner.changing.lock();
         let mut pools = self.snapshot().pools.clone().into_values();
         pools.any(|pool| pool.set_draining(&id, draining))
     }
 
-    /// Takes a backend out of its pool by its identity; what it is answering goes on. Returns
-    /// whether it was there.
+    /// Takes a backend out of its pool by its identity, until the next reload; what it is answering goes
+    /// on. Returns whether it was there.
     pub fn remove_backend(&self, id: &str) -> bool {
         let id = lb_core::BackendId::new(id);
+        let _unchanged = self.inner.changing.lock();
         let removed = self.snapshot().pools.values().any(|pool| pool.remove(&id));
-        for upstreams in &*self.inner.upstreams.lock() {
-            upstreams.forget(&id);
-        }
+        self.forget_gone();
         removed
     }
 }

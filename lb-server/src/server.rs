@@ -1,7 +1,6 @@
 //! The server: built once from a configuration, and started.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,9 +8,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::Admissions;
+use crate::admission::{Admissions, Bounds};
 use crate::config::{
-    BackendConfig, CacheConfig, Config, ListenAddress, LoadBalancerConfig, RateLimitConfig,
+    BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig, RateLimitConfig,
     ServerConfig, SessionConfig,
 };
 use crate::dispatch::Dispatch;
@@ -19,10 +18,10 @@ use crate::drain::Drain;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{ErasedHandler, Handler};
-use crate::listener::{self, Accepted, Bound, Listener};
+use crate::listener::{self, Accepted, Acceptor, Sockets, SocketsDraft};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::redis::{Link, Redis, Store};
-use crate::running::{Handle, LocalAddress, Running};
+use crate::running::{ConfigSource, Handle, LocalAddress, Outside, Running};
 use crate::snapshot::Snapshot;
 use crate::upstream::connect::{Connector, SocketConnector};
 use crate::upstream::connections::Upstreams;
@@ -34,6 +33,7 @@ const DEFAULT: &str = "default";
 pub struct Server {
     pub(crate) config: Config,
     handler: Option<Arc<dyn ErasedHandler>>,
+    source: Option<Arc<dyn ConfigSource>>,
 }
 
 impl Server {
@@ -46,6 +46,7 @@ impl Server {
         Ok(Self {
             config,
             handler: None,
+            source: None,
         })
     }
 
@@ -103,6 +104,11 @@ impl Server {
         self.handler = Some(Arc::new(handler));
     }
 
+    /// Says where the configuration comes from, so that [`Handle::reload_from_source`] reads it again.
+    pub fn set_config_source(&mut self, source: impl ConfigSource) {
+        self.source = Some(Arc::new(source));
+    }
+
     /// Binds every listener and starts the workers, each a thread of its own.
     ///
     /// # Errors
@@ -114,37 +120,8 @@ impl Server {
     )]
     pub async fn start(self) -> Result<Running, Error> {
         let snapshot = Snapshot::build(&self.config, self.handler.is_some(), None)?;
-        let process = self.config.server.clone();
-        let mut bound = Vec::new();
-        let mut addresses = Vec::new();
-        for (name, config) in &self.config.listeners {
-            let listener = Arc::new(Listener::build(name, config)?);
-            for address in &config.address {
-                let socket = listener::bind(address)?;
-                addresses.push(LocalAddress {
-                    listener: name.clone(),
-                    address: match &socket {
-                        Bound::Tcp(_, address) => ListenAddress::Tcp(*address),
-                        Bound::Unix(_, path) => ListenAddress::Unix(path.clone()),
-                    },
-                    is_tls: listener.is_tls(),
-                });
-                bound.push((socket, Arc::clone(&listener)));
-            }
-        }
-        let threads = process
-            .threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get);
-        let max_connections = process
-            .max_connections
-            .map_or_else(default_max_connections, |max| max.get() as usize);
-        let admissions = Admissions::new(
-            max_connections,
-            process.max_handshakes.get() as usize,
-            process.max_connections_per_client.get(),
-            process.trusted_proxies.clone(),
-        );
+        let threads = self.config.server.workers();
+        let admissions = Admissions::new(bounds(&self.config.server));
         let entropy = Entropy::from_system().map_err(|error| {
             Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
         })?;
@@ -152,6 +129,9 @@ impl Server {
         let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
         if let Some(redis) = &redis {
             handle.set_store(redis.report());
+        }
+        if let Some(source) = self.source {
+            handle.set_source(source);
         }
         let workers = Workers {
             handle: handle.clone(),
@@ -164,16 +144,26 @@ impl Server {
             tracker: TaskTracker::new(),
         };
         let tracker = workers.tracker.clone();
-        workers
-            .start(threads, bound)
+        let addresses = workers
+            .start(threads, &self.config)
             .inspect_err(|_| handle.force())?;
         Ok(Running {
             addresses,
             handle,
             workers: tracker,
-            delay: process.shutdown_delay,
-            timeout: process.shutdown_timeout,
         })
+    }
+}
+
+/// The bounds on connections that a configuration sets.
+pub(crate) fn bounds(process: &ProcessConfig) -> Bounds {
+    Bounds {
+        connections: process
+            .max_connections
+            .map_or_else(default_max_connections, |max| max.get() as usize),
+        handshakes: process.max_handshakes.get() as usize,
+        per_client: process.max_connections_per_client.get(),
+        exempt: process.trusted_proxies.clone(),
     }
 }
 
@@ -205,7 +195,10 @@ struct Workers {
 }
 
 impl Workers {
-    fn start(self, threads: usize, bound: Vec<(Bound, Arc<Listener>)>) -> Result<(), Error> {
+    /// Binds first, so that nothing has started where an address is taken.
+    fn start(self, threads: usize, config: &Config) -> Result<Vec<LocalAddress>, Error> {
+        let mut listeners = Some(SocketsDraft::first(config)?);
+        let mut addresses = Vec::new();
         let mut desks = Vec::with_capacity(threads);
         let mut queues = Vec::with_capacity(threads);
         for _worker in 0..threads {
@@ -217,9 +210,6 @@ impl Workers {
             queues.push(accepted);
         }
         let desks: Arc<[Desk]> = desks.into();
-        // One thread accepts for all and deals by load: HTTP/2 connections are few and long, and the
-        // kernel's hash would put several heavy ones on one worker.
-        let mut bound = Some(bound);
         for (number, accepted) in queues.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -228,13 +218,29 @@ impl Workers {
                     Error::new(ErrorKind::Start, "a worker's runtime cannot be made")
                         .with_source(error)
                 })?;
+            // One thread accepts for all and deals by load: HTTP/2 connections are few and long, and
+            // the kernel's hash would put several heavy ones on one worker.
+            if let Some(listeners) = listeners.take() {
+                let desks = Arc::clone(&desks);
+                let sockets = Sockets::new(Acceptor {
+                    runtime: runtime.handle().clone(),
+                    admissions: Arc::clone(&self.admissions),
+                    deal: Arc::new(move |accepted| deal(&desks, accepted)),
+                    drain: self.handle.drain().clone(),
+                });
+                sockets.commit(listeners, config);
+                addresses = sockets.addresses();
+                self.handle.set_outside(Outside {
+                    sockets,
+                    admissions: Arc::clone(&self.admissions),
+                });
+            }
             let link = self.redis.as_ref().map(Redis::link);
             let pipeline = self.pipeline(link.clone());
             let drain = self.handle.drain().clone();
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
-            let acceptors = bound.take().map(|bound| (bound, Arc::clone(&desks)));
-            let watch = acceptors.is_some().then(|| {
+            let watch = (number == 0).then(|| {
                 crate::probe::watch(
                     self.handle.clone(),
                     Arc::clone(&self.connector),
@@ -247,24 +253,14 @@ impl Workers {
                 .name(format!("lb-worker-{number}"))
                 .spawn(move || {
                     let _running = token;
+                    // Dropped before that: the exchanges that it cuts off leave their records first.
+                    let runtime = runtime;
                     runtime.block_on(async move {
                         if let Some(watch) = watch {
                             tokio::spawn(watch);
                         }
                         if let Some(link) = link {
                             tokio::spawn(link.keep());
-                        }
-                        if let Some((bound, desks)) = acceptors {
-                            for (socket, listener) in bound {
-                                let desks = Arc::clone(&desks);
-                                tokio::spawn(listener::accept(
-                                    socket,
-                                    listener,
-                                    Arc::clone(&admissions),
-                                    drain.clone(),
-                                    move |accepted| deal(&desks, accepted),
-                                ));
-                            }
                         }
                         work(accepted, pipeline, admissions, drain, load).await;
                     });
@@ -275,7 +271,7 @@ impl Workers {
                 })?;
         }
         self.tracker.close();
-        Ok(())
+        Ok(addresses)
     }
 
     fn pipeline(&self, link: Option<Link>) -> Arc<Pipeline> {
@@ -330,12 +326,8 @@ pub(crate) async fn work(
 ) {
     let serve_all = async {
         while let Some(connection) = accepted.recv().await {
-            let serving = listener::serve(
-                connection,
-                Arc::clone(&pipeline),
-                Arc::clone(&admissions),
-                drain.clone(),
-            );
+            let serving =
+                listener::serve(connection, Arc::clone(&pipeline), Arc::clone(&admissions));
             let load = Arc::clone(&load);
             tokio::spawn(async move {
                 serving.await;

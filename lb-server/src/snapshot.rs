@@ -1,23 +1,25 @@
 //! What is in force: routes and pools, made of a configuration, replaced as one.
 
+mod draft;
 mod policy;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::fast::RandomState;
-use http::HeaderValue;
-use lb_core::{Backend, BackendId, Pool, PoolParameters, QueuePolicy, RetryBudget, Weight};
+use http::HeaderName;
+use lb_core::{Backend, BackendId, Pool, QueuePolicy, Weight};
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
 
+use crate::access_log::AccessLog;
 use crate::affinity::{self, Affinity};
-use crate::cache::{self, HttpCache};
+use crate::cache::HttpCache;
 use crate::clock;
 use crate::config::{
     BackendAddress, BackendConfig, BackendScheme, BackendUrl, Config, HashConfig,
-    HealthCheckConfig, LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol, RouteConfig,
-    TargetConfig,
+    HealthCheckConfig, LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol,
 };
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
@@ -25,16 +27,20 @@ use crate::limits::Limits;
 use crate::metrics::{BackendCounters, BackendMetrics};
 use crate::queue::Queue;
 use crate::record::RecordSink;
-use crate::routes::{Route, Target};
+use crate::routes::{self, Route};
 use crate::secrets::SpareSecret;
 use crate::sessions::SessionService;
-use crate::tls;
+use crate::tls::{self, ClientTls};
 
-use policy::policy;
+pub(crate) use draft::Draft;
 
 /// Everything that an exchange reads of the configuration.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
+    /// What it was made of.
+    pub(crate) config: Arc<Config>,
+    /// Whether a program answers requests.
+    pub(crate) has_handler: bool,
     pub(crate) process: ProcessConfig,
     pub(crate) routes: Vec<Route>,
     pub(crate) pools: BTreeMap<String, Arc<PoolEntry>>,
@@ -45,6 +51,9 @@ pub(crate) struct Snapshot {
     /// What signs where nothing else is written; kept across reloads, as sessions are.
     spare_secret: SpareSecret,
     pub(crate) caches: BTreeMap<String, Arc<HttpCache>>,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// Fields of requests that the access log tells.
+    pub(crate) logged_fields: Vec<HeaderName>,
     /// Who takes the records of exchanges.
     pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
 }
@@ -53,17 +62,23 @@ pub(crate) struct Snapshot {
 #[derive(Debug)]
 pub(crate) struct PoolEntry {
     pub(crate) name: Arc<str>,
-    pub(crate) balancer: Pool,
+    /// This and the queue, the budget and the targets are shared with the entries of this pool in
+    /// snapshots before and after this one.
+    pub(crate) balancer: Arc<Pool>,
     pub(crate) hash: HashConfig,
     pub(crate) retries: Retries,
     pub(crate) queue: Arc<Queue>,
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) affinity: Option<Box<Affinity>>,
     config: LoadBalancerConfig,
-    targets: RwLock<HashMap<BackendId, Arc<BackendTarget>, RandomState>>,
+    targets: Arc<RwLock<Targets>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
-    tls: Mutex<Option<Arc<rustls::ClientConfig>>>,
+    tls: Mutex<Option<ClientTls>>,
 }
+
+/// Where the backends of a pool are.
+#[derive(Debug, Default)]
+struct Targets(HashMap<BackendId, Arc<BackendTarget>, RandomState>);
 
 /// Where a backend is and how it is spoken to.
 #[derive(Debug)]
@@ -77,6 +92,30 @@ pub(crate) struct BackendTarget {
     pub(crate) counters: Arc<BackendCounters>,
     /// Its pool's.
     pub(crate) queue: Arc<Queue>,
+    /// Whether its backend was removed, or is elsewhere by now.
+    is_gone: AtomicBool,
+}
+
+impl BackendTarget {
+    /// Whether connections to the one are as good for the other.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        self.url == other.url && self.tls == other.tls
+    }
+
+    /// Whether nothing new is to be opened to it.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Relaxed)
+    }
+
+    fn give_up(&self) {
+        self.is_gone.store(true, Ordering::Relaxed);
+    }
+}
+
+impl PartialEq for BackendTls {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config) && self.server_name == other.server_name
+    }
 }
 
 /// How an `https://` backend is verified.
@@ -87,54 +126,12 @@ pub(crate) struct BackendTls {
 }
 
 impl Snapshot {
-    /// Builds what a configuration says; `has_handler` tells whether a program answers the routes
-    /// that lead to it. What was in force before leaves its sessions and secrets, and what was counted
-    /// under limits of the same name.
-    pub(crate) fn build(
-        config: &Config,
-        has_handler: bool,
-        previous: Option<&Self>,
-    ) -> Result<Self, Error> {
-        let limits = Limits::build(config, previous.map(|previous| &previous.limits))?;
-        let spare_secret = previous.map_or_else(SpareSecret::default, |it| it.spare_secret.clone());
-        let sessions_before = previous.and_then(|it| it.sessions.as_deref());
-        let sessions = config
-            .active_sessions()
-            .map(|sessions| {
-                SessionService::build(
-                    sessions,
-                    config.redis.as_ref(),
-                    &spare_secret,
-                    sessions_before,
-                )
-                .map(Arc::new)
-            })
-            .transpose()?;
-        let mut pools = BTreeMap::new();
-        for (name, pool) in &config.pools {
-            let affinity = Affinity::build(config, name, &spare_secret)?;
-            let pool = PoolEntry::build(name, pool, affinity)?;
-            pools.insert(name.clone(), Arc::new(pool));
+    /// Removes from the caches what no route can ask for.
+    pub(crate) fn purge_uncovered(&self) {
+        for cache in self.caches.values() {
+            cache
+                .purge_uncovered(|host, path| routes::are_covered(&self.routes, cache, host, path));
         }
-        let caches = cache::build(config);
-        let mut routes = Vec::with_capacity(config.routes.len());
-        for route in &config.routes {
-            let target = resolve(route, &pools, has_handler)?;
-            let limits = limits.of_route(&route.rate_limits);
-            let cache = route.cache.as_ref().and_then(|name| caches.get(name));
-            routes.push(Route::new(route, target, limits).cached_by(cache.cloned()));
-        }
-        Ok(Self {
-            process: config.server.clone(),
-            routes,
-            pools,
-            limits,
-            sessions,
-            has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
-            spare_secret,
-            caches,
-            sinks: Vec::new(),
-        })
     }
 
     /// What was counted of each backend.
@@ -146,94 +143,7 @@ impl Snapshot {
     }
 }
 
-fn resolve(
-    route: &RouteConfig,
-    pools: &BTreeMap<String, Arc<PoolEntry>>,
-    has_handler: bool,
-) -> Result<Target, Error> {
-    let find = |name: &str| {
-        pools.get(name).cloned().ok_or_else(|| {
-            let known: Vec<&str> = pools.keys().map(String::as_str).collect();
-            Error::new(
-                ErrorKind::Config,
-                format!(
-                    "route `{}` leads to pool `{name}`, which does not exist; there are: {}",
-                    route.name,
-                    known.join(", ")
-                ),
-            )
-        })
-    };
-    Ok(match &route.target {
-        TargetConfig::Pool(name) => Target::Pool(find(name)?),
-        TargetConfig::Redirect { to, status } => Target::Redirect {
-            to: to.clone(),
-            status: *status,
-        },
-        TargetConfig::Respond {
-            status,
-            body,
-            content_type,
-        } => Target::Respond {
-            status: *status,
-            body: body.clone().into(),
-            content_type: HeaderValue::try_from(content_type.as_str()).map_err(|error| {
-                Error::new(
-                    ErrorKind::Config,
-                    format!(
-                        "content type `{content_type}` of route `{}` is not a field value",
-                        route.name
-                    ),
-                )
-                .with_source(error)
-            })?,
-        },
-        TargetConfig::Handler if has_handler => Target::Handler(pools.get("default").cloned()),
-        // No handler means exactly the one that forwards.
-        TargetConfig::Handler => Target::Pool(find("default")?),
-    })
-}
-
 impl PoolEntry {
-    fn build(
-        name: &str,
-        config: &LoadBalancerConfig,
-        affinity: Option<Box<Affinity>>,
-    ) -> Result<Self, Error> {
-        let parameters =
-            PoolParameters::new(config.algorithm).balance_factor(config.hash.balance_factor);
-        let now = clock::now();
-        let balancer =
-            Pool::with_policy(parameters, policy(config), Vec::new(), now).map_err(|error| {
-                Error::new(
-                    ErrorKind::Config,
-                    format!("pool `{name}` cannot be used: {error}"),
-                )
-            })?;
-        let entry = Self {
-            name: name.into(),
-            balancer,
-            hash: config.hash.clone(),
-            retries: Retries::new(config.retry.clone(), Arc::new(RetryBudget::new(now))),
-            queue: Arc::new(Queue::default()),
-            queue_policy: QueuePolicy::default()
-                .size(config.queue as usize)
-                .timeout(config.timeouts.queue),
-            affinity,
-            config: config.clone(),
-            targets: RwLock::new(HashMap::default()),
-            tls: Mutex::new(None),
-        };
-        if config.max_connections.is_some() {
-            entry.queue.set_limited();
-        }
-        for backend in &config.backends {
-            entry.insert(backend)?;
-        }
-        entry.seal();
-        Ok(entry)
-    }
-
     /// How its backends are probed.
     pub(crate) fn probe(&self) -> Option<&HealthCheckConfig> {
         self.config.health_check.as_ref()
@@ -241,7 +151,7 @@ impl PoolEntry {
 
     /// Whether there is more than one backend, whatever their state.
     pub(crate) fn has_several(&self) -> bool {
-        self.targets.read().len() > 1
+        self.targets.read().0.len() > 1
     }
 
     pub(crate) fn timeouts(&self) -> &PoolTimeouts {
@@ -263,47 +173,77 @@ impl PoolEntry {
     }
 
     fn insert(&self, config: &BackendConfig) -> Result<BackendId, Error> {
+        let (backend, target) = self.backend(config, None)?;
+        let id = backend.id.clone();
+        let now = clock::now();
+        let mut targets = self.targets.write();
+        if targets.0.contains_key(&id) {
+            return Err(self.wrong(&format!("two backends have the id `{id}`")));
+        }
+        targets.0.insert(id.clone(), target);
+        drop(targets);
+        if backend.max_connections.is_some() {
+            self.queue.set_limited(true);
+        }
+        if let Err(error) = self.balancer.add(backend, now) {
+            self.targets.write().0.remove(&id);
+            return Err(self.wrong(&error.to_string()));
+        }
+        self.queue.wake_all(now);
+        Ok(id)
+    }
+
+    /// A backend as it is balanced and as it is reached; the latter is the one before, if that is the same.
+    fn backend(
+        &self,
+        config: &BackendConfig,
+        before: Option<&Targets>,
+    ) -> Result<(Backend, Arc<BackendTarget>), Error> {
         let label = config
             .name
             .clone()
             .unwrap_or_else(|| config.url.to_string());
         let id = BackendId::new(format!("{}/{label}", self.name));
-        let wrong = |text: String| Error::new(ErrorKind::Config, text);
         let weight = Weight::try_new(config.weight).map_err(|_out_of_range| {
-            wrong(format!(
+            self.wrong(&format!(
                 "weight of backend `{label}` must be 1 to 65,535, got {}",
                 config.weight
             ))
         })?;
+        let before = before.and_then(|before| before.0.get(&id));
         let target = BackendTarget {
             id: id.clone(),
             pool: Arc::clone(&self.name),
             url: config.url.clone(),
             tls: self.tls_of(config)?,
             timeouts: self.config.timeouts.clone(),
-            counters: Arc::new(BackendCounters::default()),
+            counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
             queue: Arc::clone(&self.queue),
+            is_gone: AtomicBool::new(false),
         };
-        let backend = Backend::new(id.clone())
+        let target = match before {
+            Some(before) if before.is_same_place(&target) && before.timeouts == target.timeouts => {
+                Arc::clone(before)
+            }
+            _ => Arc::new(target),
+        };
+        let backend = Backend::new(id)
             .weight(weight)
             .max_connections(config.max_connections)
             .backup(config.backup);
-        if config.max_connections.is_some() {
-            self.queue.set_limited();
-        }
-        let now = clock::now();
-        self.targets.write().insert(id.clone(), Arc::new(target));
-        self.balancer
-            .add(backend, now)
-            .map_err(|error| wrong(format!("pool `{}`: {error}", self.name)))?;
-        self.queue.wake_all(now);
-        Ok(id)
+        Ok((backend, target))
+    }
+
+    fn wrong(&self, text: &str) -> Error {
+        Error::new(ErrorKind::Config, format!("pool `{}`: {text}", self.name))
     }
 
     /// Takes a backend out; what it is answering goes on.
     pub(crate) fn remove(&self, id: &BackendId) -> bool {
         let removed = self.balancer.remove(id);
-        self.targets.write().remove(id);
+        if let Some(target) = self.targets.write().0.remove(id) {
+            target.give_up();
+        }
         // Whoever waited for it alone waits in vain.
         self.queue.wake_all(clock::now());
         self.seal();
@@ -318,7 +258,7 @@ impl PoolEntry {
     }
 
     pub(crate) fn target(&self, id: &BackendId) -> Option<Arc<BackendTarget>> {
-        self.targets.read().get(id).cloned()
+        self.targets.read().0.get(id).cloned()
     }
 
     fn tls_of(&self, config: &BackendConfig) -> Result<Option<BackendTls>, Error> {
@@ -351,19 +291,22 @@ impl PoolEntry {
 
     fn client_tls(&self) -> Result<Arc<rustls::ClientConfig>, Error> {
         let mut made = self.tls.lock();
-        if let Some(config) = &*made {
-            return Ok(Arc::clone(config));
+        if let Some(tls) = &*made {
+            return Ok(Arc::clone(&tls.config));
         }
-        let config = tls::client_config(&self.config.tls, &[Protocol::H2, Protocol::Http11])
-            .map_err(|error| {
-                Error::new(
-                    ErrorKind::Tls,
-                    format!("pool `{}` cannot speak TLS", self.name),
-                )
-                .with_source(error)
-            })?;
-        *made = Some(Arc::clone(&config));
+        let tls = self.read_tls(None)?;
+        let config = Arc::clone(&tls.config);
+        *made = Some(tls);
         Ok(config)
+    }
+
+    /// Reads what backends are verified by.
+    fn read_tls(&self, before: Option<&ClientTls>) -> Result<ClientTls, Error> {
+        let protocols = [Protocol::H2, Protocol::Http11];
+        tls::client(&self.config.tls, &protocols, before).map_err(|error| {
+            let text = format!("pool `{}` cannot speak TLS", self.name);
+            Error::new(ErrorKind::Tls, text).with_source(error)
+        })
     }
 
     fn metrics(&self) -> Vec<(String, BackendMetrics)> {

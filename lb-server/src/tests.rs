@@ -1,6 +1,7 @@
 //! The whole data path in memory under virtual time: pipes instead of sockets, scripted backends.
 
 mod abuse;
+mod access_log;
 mod affinity;
 mod attempts;
 mod backend;
@@ -16,6 +17,7 @@ mod malformed;
 mod memory;
 mod queue;
 mod record;
+mod reload;
 mod retry;
 mod sessions;
 mod targets;
@@ -37,8 +39,8 @@ use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
-use crate::admission::Admissions;
-use crate::config::{BackendAddress, Config, TargetConfig};
+use crate::admission::{Admissions, Bounds};
+use crate::config::{AccessLogConfig, BackendAddress, Config, TargetConfig};
 use crate::dispatch::Dispatch;
 use crate::drain::Drain;
 use crate::entropy::Entropy;
@@ -47,7 +49,7 @@ use crate::listener::{Accepted, Listener, Socket};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::probe;
 use crate::redis::Store;
-use crate::running::Handle;
+use crate::running::{Handle, ReloadReport};
 use crate::server;
 use crate::snapshot::Snapshot;
 use crate::transport::Io;
@@ -116,8 +118,9 @@ impl Proxy {
     }
 
     /// Puts another configuration in force, as a reload does: what it was made of with this after it.
-    fn reload(&self, more: &str) {
-        self.snapshot.store(Arc::new(self.rebuilt(more)));
+    async fn reload(&self, more: &str) -> ReloadReport {
+        let config = config(&format!("{}{more}", self.toml), self.has_handler);
+        self.handle.reload(config).await.unwrap()
     }
 
     fn rebuilt(&self, more: &str) -> Snapshot {
@@ -137,15 +140,12 @@ impl Proxy {
 
     /// As [`Proxy::with`], and `[redis]` is this store.
     fn sharing(store: &Arc<dyn Store>, backends: &[&str], more: &str) -> Self {
-        let config = Config::from_toml(
-            &format!(
-                "[listeners.default]\naddress = \"127.0.0.1:0\"\n[redis]\nurl = \"unix:/none\"\n\
-                 [pools.default]\nbackends = {backends:?}\nhealth_check = \"off\"\n{more}"
-            ),
-            "test",
+        let toml = format!(
+            "[listeners.default]\naddress = \"127.0.0.1:0\"\n[redis]\nurl = \"unix:/none\"\n\
+             [pools.default]\nbackends = {backends:?}\nhealth_check = \"off\"\n{more}"
         );
         let store = Some(Arc::clone(store));
-        Self::start_on(&config.expect("the configuration is valid"), None, store)
+        Self::start_on(&config(&toml, false), None, store)
     }
 
     /// As [`Proxy::handled_with`], and `[redis]` is this store.
@@ -174,7 +174,7 @@ impl Proxy {
     ) -> Self {
         let snapshot = Snapshot::build(config, handler.is_some(), None).unwrap();
         let (name, listener) = config.listeners.first_key_value().unwrap();
-        let listener = Arc::new(Listener::build(name, listener).unwrap());
+        let listener = Arc::new(Listener::build(name, listener, None).unwrap());
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let has_handler = handler.is_some();
         let handle = Handle::new(Arc::clone(&snapshot));
@@ -192,7 +192,12 @@ impl Proxy {
             },
             Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
-        let admissions = Admissions::new(1000, 100, 100, Vec::new());
+        let admissions = Admissions::new(Bounds {
+            connections: 1000,
+            handshakes: 100,
+            per_client: 100,
+            exempt: Vec::new(),
+        });
         let drain = handle.drain().clone();
         let (queue, accepted) = mpsc::unbounded_channel();
         tokio::spawn(probe::watch(
@@ -231,6 +236,7 @@ impl Proxy {
             peer_port: Some(50_000),
             listener: Arc::clone(&self.listener),
             admission: self.admissions.admit(CLIENT, room).unwrap(),
+            drain: self.drain.clone(),
         });
         assert!(sent.is_ok(), "the worker has ended");
         ours
@@ -277,6 +283,10 @@ fn probes(rest: &str) -> &'static str {
 
 fn config(toml: &str, has_handler: bool) -> Config {
     let mut config = Config::from_toml(toml, "test").expect("the configuration is valid");
+    if !toml.contains("[access_log]") {
+        // Standard output is the test runner's.
+        config.access_log = AccessLogConfig::off();
+    }
     if has_handler {
         config.routes[0].target = TargetConfig::Handler;
     }

@@ -14,6 +14,8 @@ use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::server::ResolvesServerCert;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use rustls_platform_verifier::BuilderVerifierExt;
 
@@ -72,21 +74,47 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Makes what a listener answers handshakes with.
+/// What a listener answers handshakes with.
+#[derive(Debug)]
+pub(crate) struct ServerTls {
+    pub(crate) config: Arc<ServerConfig>,
+    made_of: ListenerTls,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl ServerTls {
+    /// Whether clients are shown the same certificates.
+    pub(crate) fn has_certificates_of(&self, other: &Self) -> bool {
+        self.certificates == other.certificates
+    }
+}
+
+/// Makes what a listener answers handshakes with. A certificate that was made for the same names before
+/// stays, and so do the keys of session tickets as long as the certificates are the same.
 ///
 /// # Errors
 /// A [`TlsError`] that names the file, or the name, that can't be used.
-pub(crate) fn server_config(
+pub(crate) fn server(
     tls: &ListenerTls,
     protocols: &[Protocol],
-) -> Result<Arc<ServerConfig>, TlsError> {
+    before: Option<&ServerTls>,
+) -> Result<ServerTls, TlsError> {
     let provider = provider();
-    let (resolver, min_version) = match tls {
+    let (resolver, certificates, min_version) = match tls {
         ListenerTls::Off => return Err(TlsError::Off),
-        ListenerTls::SelfSigned { names } => {
-            let made = self_signed::certificate(names, SystemTime::now(), &provider)?;
-            (Resolver::with_fallback(made), TlsVersion::Tls12)
-        }
+        ListenerTls::SelfSigned { names } => match before.filter(|it| it.made_of == *tls) {
+            Some(before) => (
+                Arc::clone(&before.config.cert_resolver),
+                before.certificates.clone(),
+                TlsVersion::Tls12,
+            ),
+            None => {
+                let made = self_signed::certificate(names, SystemTime::now(), &provider)?;
+                let certificates = made.cert.clone();
+                let resolver: Arc<dyn ResolvesServerCert> = Arc::new(Resolver::with_fallback(made));
+                (resolver, certificates, TlsVersion::Tls12)
+            }
+        },
         ListenerTls::Files {
             certificates,
             min_version,
@@ -96,20 +124,29 @@ pub(crate) fn server_config(
             for certificate in others {
                 resolver.add(certificate, &provider)?;
             }
-            (resolver, *min_version)
+            let certificates = resolver.certificates().to_vec();
+            (Arc::new(resolver) as _, certificates, *min_version)
         }
     };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions(min_version))?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
+        .with_cert_resolver(resolver);
     config.alpn_protocols = alpn(protocols);
     // The client keeps the session: neither memory nor a cache that an attacker could fill.
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.ticketer = match before.filter(|before| before.certificates == certificates) {
+        Some(before) => Arc::clone(&before.config.ticketer),
+        // Who resumes a session is shown no certificate, and shall see the new one.
+        None => aws_lc_rs::Ticketer::new()?,
+    };
     config.send_tls13_tickets = 1;
     // Early data can be replayed.
     config.max_early_data_size = 0;
-    Ok(Arc::new(config))
+    Ok(ServerTls {
+        config: Arc::new(config),
+        made_of: tls.clone(),
+        certificates,
+    })
 }
 
 /// Whether there is at least one certificate in a PEM file.
@@ -117,25 +154,36 @@ pub(crate) fn check_certificates(path: &Path) -> Result<(), TlsError> {
     pem::certificates(path).map(|_| ())
 }
 
-/// Makes what a pool's connections verify and offer.
+/// What a pool's connections verify and offer.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientTls {
+    pub(crate) config: Arc<ClientConfig>,
+    /// Those of the file; `None` is the system's store.
+    authorities: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// Makes what a pool's connections verify and offer; the same as `before` where the same is believed,
+/// so that its sessions can be resumed. The system's store is read once.
 ///
 /// # Errors
 /// A [`TlsError`] that names the file of authorities, or the system's store.
-pub(crate) fn client_config(
+pub(crate) fn client(
     tls: &BackendTlsConfig,
     protocols: &[Protocol],
-) -> Result<Arc<ClientConfig>, TlsError> {
+    before: Option<&ClientTls>,
+) -> Result<ClientTls, TlsError> {
+    let authorities = tls.ca.as_deref().map(pem::certificates).transpose()?;
+    if let Some(before) = before.filter(|before| before.authorities == authorities) {
+        return Ok(before.clone());
+    }
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(TlsVersion::Tls12))?;
-    let builder = match &tls.ca {
-        None => builder
-            .with_platform_verifier()
-            .map_err(TlsError::SystemStore)?,
-        Some(path) => {
+    let builder = match (&authorities, &tls.ca) {
+        (Some(authorities), Some(path)) => {
             let mut roots = RootCertStore::empty();
-            for authority in pem::certificates(path)? {
+            for authority in authorities {
                 roots
-                    .add(authority)
+                    .add(authority.clone())
                     .map_err(|error| TlsError::Certificate {
                         path: path.clone(),
                         reason: error.to_string().into(),
@@ -143,11 +191,17 @@ pub(crate) fn client_config(
             }
             builder.with_root_certificates(roots)
         }
+        _ => builder
+            .with_platform_verifier()
+            .map_err(TlsError::SystemStore)?,
     };
     let mut config = builder.with_no_client_auth();
     config.alpn_protocols = alpn(protocols);
     config.enable_early_data = false;
-    Ok(Arc::new(config))
+    Ok(ClientTls {
+        config: Arc::new(config),
+        authorities,
+    })
 }
 
 fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {

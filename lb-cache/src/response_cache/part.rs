@@ -49,7 +49,7 @@ impl Entries {
         either!(self, store => store.stats())
     }
 
-    fn keys(
+    pub(super) fn keys(
         &self,
         mut wanted: impl FnMut(&CacheKey, &Variants<Arc<StoredResponse>>) -> bool,
     ) -> Vec<CacheKey> {
@@ -121,10 +121,27 @@ impl<T> Part<T> {
     fn set_reserved(&mut self, reserved: u64, left: &mut Left) {
         if reserved != self.reserved {
             self.reserved = reserved;
-            let room = self.capacity - reserved;
-            let displaced = either!(&mut self.entries, store => store.set_capacity(room));
-            left.entries.push(displaced);
+            self.make_room(left);
         }
+    }
+
+    /// Changes the bytes that entries and fills may hold; the fills keep what they have.
+    pub(super) fn set_capacity(&mut self, capacity: u64, left: &mut Left) {
+        if capacity != self.capacity {
+            self.capacity = capacity;
+            self.make_room(left);
+        }
+    }
+
+    fn make_room(&mut self, left: &mut Left) {
+        let room = self.room();
+        let displaced = either!(&mut self.entries, store => store.set_capacity(room));
+        left.entries.push(displaced);
+    }
+
+    /// What the entries may hold: the fills may have more than a capacity that has shrunk.
+    fn room(&self) -> u64 {
+        self.capacity.saturating_sub(self.reserved)
     }
 
     /// Puts the responses of a key in place; `false` if they do not fit.
@@ -134,7 +151,7 @@ impl<T> Part<T> {
         mut responses: Variants<Arc<StoredResponse>>,
         left: &mut Left,
     ) -> bool {
-        let room = self.capacity - self.reserved;
+        let room = self.room();
         while responses.len() > 1 && weight(key, &responses) > room {
             left.responses.extend(responses.pop_oldest());
         }

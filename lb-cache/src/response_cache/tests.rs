@@ -252,3 +252,39 @@ fn extra_fields_keep_responses_apart() {
     assert!(policy.vary().matches(&request));
     assert!(!policy.vary().matches(&HeaderMap::new()));
 }
+
+#[test]
+fn a_smaller_capacity_evicts_and_a_larger_one_keeps() {
+    let (cache, now, none) = (cache(100_000), start(), HeaderMap::new());
+    let said = fields(&[("cache-control", "max-age=9")]);
+    for entry in 0..20 {
+        assert!(put(&cache, &entry.to_string(), &said, 3_000, now));
+    }
+    let fill = lead(&cache, "big", &none, now);
+    assert!(cache.reserve(&fill, 20_000));
+    cache.set_capacity(10_000);
+    // The fill keeps what it has; nothing is left for entries.
+    assert_eq!((cache.len(), cache.weight()), (0, 20_000));
+    assert!(!put(&cache, "a", &said, 3_000, now));
+    cache.release(&fill, 20_000);
+    cache.set_capacity(50_000);
+    assert!(put(&cache, "a", &said, 3_000, now) && put(&cache, "b", &said, 30_000, now));
+    cache.set_capacity(60_000);
+    assert_eq!(cache.len(), 2);
+}
+
+#[test]
+fn a_cache_is_made_anew_with_what_another_stores() {
+    let (small, now) = (cache(100_000), start());
+    let said = fields(&[("cache-control", "max-age=9")]);
+    for key in ["a", "b"] {
+        assert!(put(&small, key, &said, 3_000, now));
+    }
+    let mut parameters = ResponseCacheParameters::new(1 << 30);
+    parameters.eviction = Eviction::Lru;
+    assert!(!parameters.differs_in_capacity_alone(&ResponseCacheParameters::new(1 << 30)));
+    let large = small.with(&parameters);
+    assert!(large.len() == 2 && finds(&large, "a", now) && finds(&large, "b", now));
+    let purged = large.purge_keys(|key| key == "a", now);
+    assert_eq!((purged, large.len(), small.len()), (1, 1, 2));
+}

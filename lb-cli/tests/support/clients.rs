@@ -134,7 +134,33 @@ pub(crate) struct Load {
 
 /// Sends so many requests with h2load.
 pub(crate) fn load(url: &str, requests: usize, clients: usize, streams: usize) -> Load {
-    let mut command = program("h2load", "nghttp2-client");
+    h2load(url, requests, clients, streams, &mut h2load_command())
+}
+
+/// As [`load`], so many a second in all.
+pub(crate) fn load_at(
+    url: &str,
+    requests: usize,
+    clients: usize,
+    streams: usize,
+    per_second: usize,
+) -> Load {
+    let mut command = h2load_command();
+    command.args(["--rps", &(per_second / clients).to_string()]);
+    h2load(url, requests, clients, streams, &mut command)
+}
+
+fn h2load_command() -> Command {
+    program("h2load", "nghttp2-client")
+}
+
+fn h2load(
+    url: &str,
+    requests: usize,
+    clients: usize,
+    streams: usize,
+    command: &mut Command,
+) -> Load {
     command.args([
         "-n",
         &requests.to_string(),
@@ -144,7 +170,7 @@ pub(crate) fn load(url: &str, requests: usize, clients: usize, streams: usize) -
         &streams.to_string(),
         url,
     ]);
-    let printed = succeed(&mut command);
+    let printed = succeed(command);
     let number = |line: &str, word: &str| {
         let line = printed
             .lines()

@@ -82,24 +82,12 @@ impl Draft {
         true
     }
 
-    /// On an error nothing has changed.
     pub(super) fn replace(
         &mut self,
         backends: Vec<Backend>,
         latency: &LatencyParameters,
         now: Instant,
-    ) -> Result<Changes, PoolError> {
-        if backends.len() > BACKENDS_MAX {
-            return Err(PoolError::TooMany {
-                count: backends.len(),
-            });
-        }
-        let mut wanted = HashSet::with_capacity_and_hasher(backends.len(), FixedState::default());
-        if let Some(twice) = backends.iter().find(|backend| !wanted.insert(&backend.id)) {
-            return Err(PoolError::Duplicate {
-                id: twice.id.clone(),
-            });
-        }
+    ) -> Changes {
         let order_before: Vec<BackendId> = self
             .entries
             .iter()
@@ -138,7 +126,7 @@ impl Draft {
             && !order_before
                 .iter()
                 .eq(self.entries.iter().map(|entry| &entry.backend.id));
-        Ok(changes)
+        changes
     }
 
     /// The state of a backend that was not in the list: what is left of it from before, or new.
@@ -168,6 +156,39 @@ impl Draft {
         state.set_draining(false);
         state.forget_health(now);
         state
+    }
+}
+
+/// What a pool shall be: parameters and backends that were checked, so that [`Pool::apply`](crate::Pool::apply) cannot
+/// fail. Several pools can so be changed together or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolPlan {
+    pub(super) parameters: PoolParameters,
+    pub(super) backends: Vec<Backend>,
+}
+
+impl PoolPlan {
+    /// Checks what a pool shall be.
+    ///
+    /// # Errors
+    /// As [`Pool::new`](crate::Pool::new).
+    pub fn try_new(parameters: PoolParameters, backends: Vec<Backend>) -> Result<Self, PoolError> {
+        parameters.check()?;
+        if backends.len() > BACKENDS_MAX {
+            return Err(PoolError::TooMany {
+                count: backends.len(),
+            });
+        }
+        let mut seen = HashSet::with_capacity_and_hasher(backends.len(), FixedState::default());
+        if let Some(twice) = backends.iter().find(|backend| !seen.insert(&backend.id)) {
+            return Err(PoolError::Duplicate {
+                id: twice.id.clone(),
+            });
+        }
+        Ok(Self {
+            parameters,
+            backends,
+        })
     }
 }
 

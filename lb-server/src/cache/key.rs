@@ -1,11 +1,14 @@
 //! What responses are stored under: the URL as routes see it, with the parameters that count.
 
+use std::borrow::Cow;
+
 use http::Uri;
 use lb_cache::{CacheKey, TargetUri, write_key};
 
 use super::HttpCache;
 use crate::config::CacheQuery;
 use crate::incoming::Incoming;
+use crate::routes::matching_path;
 
 /// Before the keys of handlers, which no URL begins with.
 const HANDLER: &str = "handler:";
@@ -56,6 +59,20 @@ pub(super) fn of_url(url: &str, cache: &HttpCache) -> Option<String> {
     .then_some(key)
 }
 
+/// Host and path of a URL's key, as routes see them; `None` for the key of a handler.
+pub(super) fn host_and_path(key: &str) -> Option<(&str, Cow<'_, str>)> {
+    let (_, rest) = key
+        .split_once("://")
+        .filter(|_| !key.starts_with(HANDLER))?;
+    let (authority, path) = rest.split_at(rest.find('/')?);
+    let end = authority
+        .rfind(':')
+        .filter(|at| !authority[*at..].contains(']'));
+    let host = &authority[..end.unwrap_or(authority.len())];
+    let path = path.split('?').next().unwrap_or(path);
+    Some((host, matching_path(path)))
+}
+
 /// The key of what a handler keeps.
 pub(super) fn of_handler(key: &str) -> CacheKey {
     CacheKey::from(format!("{HANDLER}{key}").as_str())
@@ -87,6 +104,20 @@ mod tests {
 
     fn path(query: &CacheQuery, uri: &'static str) -> String {
         with_path(&Uri::from_static(uri), query, str::to_owned)
+    }
+
+    #[test]
+    fn tells_what_routes_see_of_a_key() {
+        for (key, host, path) in [
+            ("https://a.example/x/y?q=/", "a.example", "/x/y"),
+            ("http://a.example:8080/x/../z", "a.example", "/z"),
+            ("https://[::1]:8443/", "[::1]", "/"),
+            ("https://[::1]/", "[::1]", "/"),
+        ] {
+            let seen = host_and_path(key).unwrap();
+            assert_eq!((seen.0, &*seen.1), (host, path), "{key}");
+        }
+        assert!(host_and_path(of_handler("http://a/").as_str()).is_none());
     }
 
     #[test]

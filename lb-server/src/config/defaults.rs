@@ -1,5 +1,6 @@
 //! The defaults: the only place that holds them.
 
+mod access_log;
 mod cache;
 mod resilience;
 mod sessions;
@@ -13,9 +14,9 @@ use lb_core::Algorithm;
 
 use super::error::ValueError;
 use super::model::{
-    BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config, ForwardedFields,
-    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, ListenAddress,
-    ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
+    AccessLogConfig, BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config,
+    ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
+    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
     OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol, RateLimitAlgorithm,
     RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl, RetryConfig, RouteConfig,
     RouteMatch, StoreKind, TargetConfig, TlsVersion, UnderscoreHeaders,
@@ -33,6 +34,7 @@ impl Default for Config {
             rate_limits: BTreeMap::new(),
             redis: None,
             sessions: None,
+            access_log: AccessLogConfig::default(),
         }
     }
 }
@@ -229,6 +231,7 @@ impl RouteConfig {
             cache: None,
             stream_idle: None,
             rate_limits: Vec::new(),
+            access_log: true,
         }
     }
 }

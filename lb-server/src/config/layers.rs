@@ -43,6 +43,17 @@ pub struct LoadedConfig {
     pub origins: Vec<(String, String)>,
 }
 
+impl From<Config> for LoadedConfig {
+    /// A configuration that a program made: nothing is to be said about it.
+    fn from(config: Config) -> Self {
+        Self {
+            config,
+            warnings: Vec::new(),
+            origins: Vec::new(),
+        }
+    }
+}
+
 impl ConfigLayers {
     /// Nothing yet.
     #[must_use]

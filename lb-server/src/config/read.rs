@@ -1,5 +1,6 @@
 //! From the tree as written to the configuration as meant.
 
+mod access_log;
 mod cache;
 mod limits;
 mod listener;
@@ -11,6 +12,7 @@ mod server;
 mod sessions;
 mod short;
 
+pub(super) use access_log::FORMATS;
 pub(super) use limits::{ALGORITHMS, MODES};
 pub(super) use redis::{ON_STORE_ERROR, STORES};
 pub(super) use resilience::CONDITIONS;
@@ -30,7 +32,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 14] = [
+pub(super) const TOP_LEVEL: [&str; 15] = [
     "version",
     "listen",
     "tls",
@@ -45,6 +47,7 @@ pub(super) const TOP_LEVEL: [&str; 14] = [
     "rate_limits",
     "redis",
     "sessions",
+    "access_log",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -75,6 +78,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             });
             short.add_to(&mut config);
             fields.read_some("sessions", &mut config.sessions, sessions::sessions);
+            fields.read("access_log", &mut config.access_log, access_log::access_log);
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);

@@ -82,6 +82,11 @@ impl Retries {
         }
     }
 
+    /// What outlives the configuration.
+    pub(crate) fn budget(&self) -> &Arc<RetryBudget> {
+        &self.budget
+    }
+
     /// Takes in that a request came.
     pub(super) fn begin(&self, now: Instant) -> Progress<'_> {
         let attempts = self.config.attempts.get();

@@ -86,6 +86,8 @@ async fn cuts_what_runs_when_forced() {
     assert_eq!(proxy.in_flight(), 0);
 }
 
+const PATIENCE: &str = "[server]\nshutdown_delay = \"2s\"\nshutdown_timeout = \"5s\"\n";
+
 /// The server as its program sees it, without threads.
 fn running(proxy: &Proxy) -> Running {
     let workers = TaskTracker::new();
@@ -94,14 +96,12 @@ fn running(proxy: &Proxy) -> Running {
         addresses: Vec::new(),
         handle: proxy.handle.clone(),
         workers,
-        delay: Duration::from_secs(2),
-        timeout: Duration::from_secs(5),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn serves_on_for_the_delay_and_cuts_exactly_at_the_deadline() {
-    let proxy = Proxy::to(&["http://a:80"]);
+    let proxy = Proxy::with(&["http://a:80"], PATIENCE);
     let mut backlog = proxy.backend("a");
     let mut slow = proxy.connect().await;
     let (response, _) = slow.start(get("/slow"), true).await;
@@ -124,7 +124,7 @@ async fn serves_on_for_the_delay_and_cuts_exactly_at_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn ends_with_the_last_exchange() {
-    let proxy = Proxy::to(&["http://a:80"]);
+    let proxy = Proxy::with(&["http://a:80"], PATIENCE);
     let mut backlog = proxy.backend("a");
     let mut client = proxy.connect().await;
     let (response, _) = client.start(get("/"), true).await;

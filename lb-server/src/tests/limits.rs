@@ -2,7 +2,6 @@
 
 mod store;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, StatusCode};
@@ -12,7 +11,6 @@ use super::client::{Client, Reply, get};
 use crate::config::{Config, LoadBalancerConfig, RateLimitConfig, ServerConfig};
 use crate::metrics::RateLimitMetrics;
 use crate::server::Server;
-use crate::snapshot::Snapshot;
 use crate::{Algorithm, CacheConfig, SessionConfig};
 
 /// Routes `/a` and `/b` under these limits, and `/free` under none, answered without a backend.
@@ -315,8 +313,7 @@ async fn what_was_counted_survives_a_reload() {
     assert_eq!(passing(&mut client, "/a", 4).await, 3);
     for (limit, passes) in [(3, 0), (5, 2), (4, 0)] {
         let config = Config::from_toml(&text(limit), "test").unwrap();
-        let next = Snapshot::build(&config, false, Some(&proxy.handle.snapshot())).unwrap();
-        proxy.snapshot.store(Arc::new(next));
+        proxy.handle.reload(config).await.unwrap();
         let reply = client.get("/a").await;
         let policy = format!("\"one\";q={limit};w=3600");
         assert_eq!(reply.field("ratelimit-policy"), policy);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
@@ -15,6 +16,8 @@ use crate::config::CertificateConfig;
 
 /// Chooses by SNI: exact names before wildcards, the first certificate where none matches.
 pub(super) struct Resolver {
+    /// All of all chains, in the order of the configuration.
+    certificates: Vec<CertificateDer<'static>>,
     fallback: Arc<CertifiedKey>,
     exact: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
     /// By the part after `*.`, which stands for one label (RFC 6125 §6.4.3).
@@ -24,6 +27,7 @@ pub(super) struct Resolver {
 impl Resolver {
     pub(super) fn with_fallback(fallback: Arc<CertifiedKey>) -> Self {
         Self {
+            certificates: fallback.cert.clone(),
             fallback,
             exact: HashMap::new(),
             wildcard: HashMap::new(),
@@ -47,8 +51,13 @@ impl Resolver {
         provider: &CryptoProvider,
     ) -> Result<(), TlsError> {
         let (certified, names) = load(files, provider)?;
+        self.certificates.extend_from_slice(&certified.cert);
         self.insert(&certified, names);
         Ok(())
+    }
+
+    pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
     }
 
     fn insert(&mut self, certified: &Arc<CertifiedKey>, names: Vec<String>) {

@@ -58,7 +58,9 @@ pub(crate) fn both_ends(
     let files = Files::new();
     let certificate = files.certificate("a", &["localhost"]);
     let protocols = [Protocol::Http11, Protocol::H2];
-    let server = server_config(&listener(&[&certificate]), &protocols).unwrap();
+    let server = server(&listener(&[&certificate]), &protocols, None)
+        .unwrap()
+        .config;
     let mut roots = RootCertStore::empty();
     let chain = pem::certificates(&certificate.cert).unwrap();
     roots.add_parsable_certificates(chain);
@@ -78,12 +80,12 @@ async fn handshake(
     believed: &CertificateConfig,
     offered: &[Protocol],
 ) -> (io::Result<Transport>, io::Result<Transport>) {
-    let server = server_config(server, &[Protocol::H2]).unwrap();
+    let server = super::server(server, &[Protocol::H2], None).unwrap().config;
     let authorities = BackendTlsConfig {
         ca: Some(believed.cert.clone()),
         server_name: None,
     };
-    let client = client_config(&authorities, offered).unwrap();
+    let client = client(&authorities, offered, None).unwrap().config;
     let (near, far) = tokio::io::duplex(64 * 1024);
     let name = ServerName::try_from(name).unwrap();
     tokio::join!(
@@ -129,10 +131,18 @@ async fn no_shared_protocol_is_a_fatal_alert() {
 #[test]
 fn self_signed_certificate_is_made_for_names_and_addresses() {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()].to_vec();
-    let config = server_config(&ListenerTls::SelfSigned { names }, &[Protocol::H2]).unwrap();
+    let tls = ListenerTls::SelfSigned { names };
+    let made = server(&tls, &[Protocol::H2], None).unwrap();
+    let config = &made.config;
     assert_eq!(config.send_tls13_tickets, 1);
     assert_eq!(config.max_early_data_size, 0);
     assert!(config.ticketer.enabled());
+    // It stays, where it is made for the same names.
+    let again = server(&tls, &[Protocol::H2], Some(&made)).unwrap();
+    assert!(again.has_certificates_of(&made));
+    assert!(Arc::ptr_eq(&again.config.ticketer, &config.ticketer));
+    let anew = server(&tls, &[Protocol::H2], None).unwrap();
+    assert!(!anew.has_certificates_of(&made));
 }
 
 #[test]
@@ -140,7 +150,7 @@ fn key_of_another_certificate_is_refused() {
     let files = Files::new();
     let mut certificate = files.certificate("a", &["a.example"]);
     certificate.key = files.certificate("b", &["b.example"]).key;
-    let error = server_config(&listener(&[&certificate]), &[Protocol::H2]).unwrap_err();
+    let error = server(&listener(&[&certificate]), &[Protocol::H2], None).unwrap_err();
     assert!(matches!(error, TlsError::KeyMismatch { .. }), "{error}");
     assert!(error.to_string().contains("b.key"), "{error}");
 }
@@ -166,7 +176,7 @@ fn errors_name_the_file_and_what_is_wrong() {
     ];
     for (cert, key, expected) in cases {
         let certificate = CertificateConfig { cert, key };
-        let error = server_config(&listener(&[&certificate]), &[Protocol::H2]).unwrap_err();
+        let error = server(&listener(&[&certificate]), &[Protocol::H2], None).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }

@@ -46,12 +46,13 @@ pub(crate) struct Upstreams {
 /// The connections to one backend.
 #[derive(Debug)]
 pub(crate) struct BackendConnections {
-    target: Arc<BackendTarget>,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// Where they lead to; another one of the same place takes over what is open.
+    target: Arc<BackendTarget>,
     http2: Vec<SharedConnection>,
     /// The newest last: it is the likeliest to be open still.
     idle: Vec<IdleConnection>,
@@ -150,36 +151,73 @@ impl Upstreams {
         .unwrap_or(Err(ConnectError::Timeout))
     }
 
-    /// Closes what is open to backends that a pool no longer has.
-    pub(crate) fn forget(&self, id: &BackendId) {
-        self.backends.lock().remove(id);
+    /// Closes what is open and unused to backends that are gone.
+    pub(crate) fn forget_gone(&self) {
+        let mut gone = Vec::new();
+        self.backends.lock().retain(|_, backend| {
+            let is_gone = backend.state.lock().target.is_gone();
+            if is_gone {
+                gone.push(Arc::clone(backend));
+            }
+            !is_gone
+        });
     }
 
     fn backend(&self, target: &Arc<BackendTarget>) -> Arc<BackendConnections> {
         let mut backends = self.backends.lock();
-        match backends.get(&target.id) {
+        if let Some(backend) = backends.get(&target.id) {
+            let mut state = backend.state.lock();
+            if Arc::ptr_eq(&state.target, target) {
+                drop(state);
+                return Arc::clone(backend);
+            }
             // The same identity with another address or other TLS is another place.
-            Some(backend) if Arc::ptr_eq(&backend.target, target) => Arc::clone(backend),
-            _ => {
-                let backend = Arc::new(BackendConnections {
-                    target: Arc::clone(target),
-                    state: Mutex::new(State::default()),
-                });
-                backends.insert(target.id.clone(), Arc::clone(&backend));
-                backend
+            if state.target.is_same_place(target) {
+                state.target = Arc::clone(target);
+                drop(state);
+                return Arc::clone(backend);
             }
         }
+        let backend = Arc::new(BackendConnections::to(target));
+        // A request that was on its way to a backend when that was removed; its connection is its own.
+        if !target.is_gone() {
+            backends.insert(target.id.clone(), Arc::clone(&backend));
+        }
+        backend
     }
 }
 
 impl BackendConnections {
-    /// Takes back a connection that can serve another request. Where the backend was removed in the
-    /// meantime, it is closed with whoever holds this last.
+    fn to(target: &Arc<BackendTarget>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                target: Arc::clone(target),
+                http2: Vec::new(),
+                idle: Vec::new(),
+                speaks_http2: None,
+                dial: None,
+                is_reaping: false,
+            }),
+        }
+    }
+
+    fn target(&self) -> Arc<BackendTarget> {
+        Arc::clone(&self.state.lock().target)
+    }
+
+    /// Takes back a connection that can serve another request.
     pub(crate) fn give_back(self: &Arc<Self>, connection: http1::Connection<Transport>) {
-        self.state.lock().idle.push(IdleConnection {
-            connection,
-            since: clock::now(),
-        });
+        {
+            let mut state = self.state.lock();
+            // Nobody will ask for a connection to a place that is given up.
+            if state.target.is_gone() {
+                return;
+            }
+            state.idle.push(IdleConnection {
+                connection,
+                since: clock::now(),
+            });
+        }
         self.reap_later();
     }
 
@@ -210,7 +248,7 @@ impl BackendConnections {
         }
         while let Some(mut idle) = state.idle.pop() {
             let unused = now.saturating_duration_since(idle.since);
-            if unused < self.target.timeouts.idle && idle.connection.poll_is_idle(&mut cx) {
+            if unused < state.target.timeouts.idle && idle.connection.poll_is_idle(&mut cx) {
                 return Some(Checkout::Http1 {
                     connection: idle.connection,
                     kept: Kept::of(unused),
@@ -261,7 +299,7 @@ impl BackendConnections {
         connector: &Arc<dyn Connector>,
     ) -> Option<watch::Receiver<Option<Result<(), ConnectError>>>> {
         let mut state = self.state.lock();
-        let one_each = match self.target.url.scheme {
+        let one_each = match state.target.url.scheme {
             BackendScheme::Http => true,
             BackendScheme::H2c => false,
             BackendScheme::Https => state.speaks_http2 == Some(false),
@@ -284,7 +322,8 @@ impl BackendConnections {
         connector: Arc<dyn Connector>,
         tell: watch::Sender<Option<Result<(), ConnectError>>>,
     ) {
-        let result = tokio::time::timeout(self.target.timeouts.connect, self.dial(&connector))
+        let timeout = self.target().timeouts.connect;
+        let result = tokio::time::timeout(timeout, self.dial(&connector))
             .await
             .unwrap_or(Err(ConnectError::Timeout));
         let told = result.map(|connection| {
@@ -305,15 +344,16 @@ impl BackendConnections {
         self: &Arc<Self>,
         connector: &Arc<dyn Connector>,
     ) -> Result<Option<http1::Connection<Transport>>, ConnectError> {
+        let target = self.target();
         let io = connector
-            .connect(&self.target.url.address)
+            .connect(&target.url.address)
             .await
             .map_err(socket_error)?;
-        let (transport, http2) = match self.target.url.scheme {
+        let (transport, http2) = match target.url.scheme {
             BackendScheme::Http => (Transport::plain(io), false),
             BackendScheme::H2c => (Transport::plain(io), true),
             BackendScheme::Https => {
-                let Some(tls) = &self.target.tls else {
+                let Some(tls) = &target.tls else {
                     return Err(ConnectError::Tls(
                         "no TLS is set up for this backend".into(),
                     ));
@@ -394,14 +434,14 @@ impl BackendConnections {
 
     /// Sees to it that unused connections are closed; the task ends with the last of them.
     fn reap_later(self: &Arc<Self>) {
-        let idle = self.target.timeouts.idle;
-        {
+        let idle = {
             let mut state = self.state.lock();
             if state.is_reaping || state.idle.is_empty() && state.http2.is_empty() {
                 return;
             }
             state.is_reaping = true;
-        }
+            state.target.timeouts.idle
+        };
         let weak = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {

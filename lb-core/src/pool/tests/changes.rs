@@ -36,6 +36,27 @@ fn update_goes_by_difference_and_keeps_state() {
 }
 
 #[test]
+fn a_plan_is_checked_before_anything_changes() {
+    let now = now();
+    let pool = pool(Algorithm::RoundRobin, backends(&[1, 1]), now);
+    let twice = vec![Backend::new("a"), Backend::new("a")];
+    let error = PoolPlan::try_new(pool.parameters(), twice).unwrap_err();
+    assert_eq!(error, PoolError::Duplicate { id: id("a") });
+    let plan = PoolPlan::try_new(
+        PoolParameters::new(Algorithm::LeastConnections),
+        vec![Backend::new("b1"), Backend::new("a")],
+    );
+    assert_eq!(pool.backends(now)[0].backend.id, id("b0"));
+    let changes = pool.apply(plan.unwrap(), now);
+    assert!(changes.parameters);
+    assert_eq!(
+        (changes.added, changes.removed),
+        (vec![id("a")], vec![id("b0")])
+    );
+    assert_eq!(pool.algorithm(), Algorithm::LeastConnections);
+}
+
+#[test]
 fn an_update_that_changes_nothing_keeps_the_turn() {
     let now = now();
     for algorithm in [Algorithm::RoundRobin, Algorithm::WeightedRoundRobin] {

@@ -151,13 +151,15 @@ async fn an_older_secret_still_counts_and_is_replaced() {
     browser.get("/login/ada").await;
     let old = browser.jar.clone();
     let config = format!("[sessions]\nsecret = {SECRETS:?}\n");
-    before.reload(&config);
+    before.reload(&config).await;
     assert_eq!(browser.known().await, "ada [false, false] true");
     assert_ne!(browser.jar, old, "signed anew");
     let signed_anew = browser.jar.clone();
     assert_eq!(browser.known().await, "ada [false, false] true");
     assert_eq!(browser.jar, signed_anew, "once");
-    before.reload(&format!("[sessions]\nsecret = {:?}\n", SECRETS[0]));
+    before
+        .reload(&format!("[sessions]\nsecret = {:?}\n", SECRETS[0]))
+        .await;
     assert_eq!(browser.known().await, "ada [false, false] true");
     let reply = browser.get_with("/", old.as_deref()).await;
     assert_eq!(reply.text(), NOBODY, "the old secret is gone");
