@@ -84,7 +84,7 @@ impl Dispatch {
             pool,
             key,
             bond,
-            deadline: Deadline::of(pool.timeouts().request, &outgoing.headers, now),
+            deadline: Deadline::of(pool.timeouts().request, outgoing.grpc_timeout(), now),
             outgoing,
             arrived: now,
             progress: pool.retries.begin(now),

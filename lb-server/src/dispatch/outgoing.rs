@@ -60,6 +60,8 @@ pub(super) struct Outgoing {
     pub(super) is_forwarding_apart: bool,
     /// Whether it has a `content-length`.
     pub(super) has_length: bool,
+    /// Whether a gRPC client tells how long it waits.
+    pub(super) has_grpc_timeout: bool,
 }
 
 /// Fields of a request that forwarding goes by, found in one look at each.
@@ -68,6 +70,7 @@ struct Found {
     via: bool,
     host: bool,
     length: bool,
+    grpc_timeout: bool,
     /// One of those that forwarding writes.
     forwarding: bool,
 }
@@ -81,6 +84,7 @@ impl Found {
                 "via" => found.via = true,
                 "host" => found.host = true,
                 "content-length" => found.length = true,
+                "grpc-timeout" => found.grpc_timeout = true,
                 _ => {}
             }
             found.forwarding |= Forwarding::writes(name);
@@ -114,6 +118,7 @@ pub(super) fn outgoing(exchange: &Exchange, message: Message) -> Result<Outgoing
         named,
         is_forwarding_apart: !found.forwarding,
         has_length: found.length,
+        has_grpc_timeout: found.grpc_timeout,
         headers,
     };
     if let Some(changes) = exchange.request_changes() {
@@ -121,6 +126,7 @@ pub(super) fn outgoing(exchange: &Exchange, message: Message) -> Result<Outgoing
         let found = Found::of(&outgoing.headers);
         outgoing.is_forwarding_apart = !found.forwarding;
         outgoing.has_length = found.length;
+        outgoing.has_grpc_timeout = found.grpc_timeout;
     }
     if !outgoing.is_forwarding_apart {
         let mut headers = std::mem::take(&mut outgoing.headers);
@@ -134,6 +140,14 @@ impl Outgoing {
     /// Whether sending it twice has the effect of sending it once (RFC 9110 §9.2.2).
     pub(super) fn is_idempotent(&self) -> bool {
         self.method.is_idempotent() || self.headers.contains_key(IDEMPOTENCY_KEY)
+    }
+
+    /// How long a gRPC client says that it waits.
+    pub(super) fn grpc_timeout(&self) -> Option<&HeaderValue> {
+        let is_told = self.has_grpc_timeout;
+        is_told
+            .then(|| self.headers.get(deadline::GRPC_TIMEOUT))
+            .flatten()
     }
 
     /// Tells a gRPC backend how much of the client's time is left.

@@ -250,6 +250,7 @@ mod tests {
             headers: HeaderMap::new(),
             is_forwarding_apart: true,
             has_length: false,
+            has_grpc_timeout: false,
         }
     }
 
