@@ -100,11 +100,11 @@ fn whole_head(
         return Ok(None);
     }
     let feeds = buffer[1..end].iter().zip(&buffer[..end]);
-    // Without a way out of the loop, and in bytes, it takes many of them at a time.
-    let bare = feeds.fold(0_u8, |found, (&byte, &before)| {
-        found | u8::from(byte == b'\n') & u8::from(before != b'\r')
+    // Without a way out of the loop it takes many bytes at a time.
+    let is_bare = feeds.fold(false, |found, (&byte, &before)| {
+        found | (byte == b'\n') & (before != b'\r')
     });
-    if bare != 0 {
+    if is_bare {
         return Err(Http1Error::BadResponse("a line ends without a cr"));
     }
     Ok(Some(take(buffer, end)))
