@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use futures_util::future::{Either, ready};
 use futures_util::task::noop_waker_ref;
-use http::{Request, Response};
+use http::Response;
 use lb_core::{BackendId, BackendStatus, Exclusion, Pick, PickHint};
 
 use crate::affinity::{self, Bond};
@@ -28,6 +28,7 @@ use crate::upstream::connections::Upstreams;
 
 use attempt::{Limits, Trial};
 use deadline::Deadline;
+pub(crate) use outgoing::Message;
 use outgoing::Outgoing;
 pub(crate) use outgoing::hash_key;
 pub(crate) use retry::Retries;
@@ -72,19 +73,19 @@ impl Dispatch {
         &'a self,
         exchange: &'a Exchange,
         pool: &'a PoolEntry,
-        request: Request<Body>,
+        mut message: Message,
+        body: Body,
     ) -> impl Future<Output = Result<Response<Body>, Reject>> + Send + 'a {
-        let (mut parts, body) = request.into_parts();
-        let bond = affinity::begin(exchange, pool, &mut parts.headers);
-        let key = hash_key(pool, exchange.client_ip(), &parts.headers, &parts.uri);
+        let bond = affinity::begin(exchange, pool, &mut message.headers);
+        let key = hash_key(pool, exchange.client_ip(), &message.headers, &message.uri);
         let now = clock::now();
-        let errand = outgoing::outgoing(exchange, parts).map(|outgoing| Errand {
+        let errand = outgoing::outgoing(exchange, message).map(|outgoing| Errand {
             dispatch: self,
             exchange,
             pool,
             key,
             bond,
-            deadline: Deadline::of(pool.timeouts().request, &outgoing.headers, now),
+            deadline: Deadline::of(pool.timeouts().request, outgoing.grpc_timeout(), now),
             outgoing,
             arrived: now,
             progress: pool.retries.begin(now),

@@ -231,10 +231,11 @@ impl Exchange {
     }
 
     async fn send(&self, pool: &PoolEntry, request: Request) -> Result<Response, Error> {
+        let (parts, body) = request.into_parts();
         self.inner
             .pipeline
             .dispatch()
-            .send(self, pool, request)
+            .send(self, pool, parts.into(), body)
             .await
             .map_err(Error::rejected)
     }
@@ -338,7 +339,7 @@ impl Exchange {
     }
 
     /// What a backend is told of who asked.
-    pub(crate) fn forwarding<'a>(&'a self, host: &'a HeaderValue) -> Forwarding<'a> {
+    pub(crate) fn forwarding<'a>(&'a self, host: &'a str) -> Forwarding<'a> {
         let origin = &self.inner.origin;
         Forwarding {
             fields: self.inner.snapshot.process.forwarded,

@@ -35,6 +35,7 @@ pub(crate) struct Survey {
     pub(crate) te: bool,
     pub(crate) alt_svc: bool,
     pub(crate) host: bool,
+    pub(crate) accept: bool,
     pub(crate) expect: bool,
     pub(crate) content_length: bool,
     pub(crate) date: bool,
@@ -60,6 +61,7 @@ impl Survey {
             match name.as_str() {
                 name if found.note_hop(name) => {}
                 "host" => found.host = true,
+                "accept" => found.accept = true,
                 "expect" => found.expect = true,
                 "content-length" => found.content_length = true,
                 "cookie" => found.cookie = true,

@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::cache;
 use crate::clock;
 use crate::cookies;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Message};
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
@@ -165,7 +165,8 @@ impl Pipeline {
         arrival: Arc<Arrival>,
     ) -> (Exchange, Result<Box<Incoming>, Reject>, bool) {
         let snapshot = self.handle.snapshot();
-        let is_html = wants_html(&parts.headers);
+        let found = Survey::of(&parts.headers);
+        let is_html = found.accept && wants_html(&parts.headers);
         let mut origin = Origin {
             client: arrival.peer,
             is_trusted: false,
@@ -190,6 +191,7 @@ impl Pipeline {
         );
         let checked = Incoming::try_from(
             parts,
+            found,
             &Terms {
                 peer: arrival.peer,
                 is_tls: arrival.is_tls,
@@ -370,7 +372,7 @@ impl Pipeline {
         match &route.target {
             Target::Pool(pool) => {
                 self.dispatch
-                    .send(exchange, pool, request(incoming, body))
+                    .send(exchange, pool, Message::from(*incoming), body)
                     .await
             }
             Target::Redirect { to, status } => Ok(redirect(

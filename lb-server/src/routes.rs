@@ -234,7 +234,8 @@ pub(crate) fn location(template: &str, host: &str, uri: &http::Uri) -> String {
 /// (RFC 3986 §6.2.2), so that no spelling of a path gets around its route. What is forwarded is
 /// the path as it came.
 pub(crate) fn matching_path(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') && !path.contains("/.") {
+    let is_plain = memchr::memchr2(b'%', b'.', path.as_bytes()).is_none();
+    if is_plain || !path.contains('%') && !path.contains("/.") {
         return Cow::Borrowed(path);
     }
     let mut decoded = String::with_capacity(path.len());

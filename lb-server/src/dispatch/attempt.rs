@@ -56,7 +56,10 @@ impl Trial<'_> {
         let outgoing = traced.as_deref().unwrap_or(self.outgoing);
         let mut connect = None;
         let result = match self.start(outgoing, body, started, &mut connect).await {
-            Ok((attempt, kept)) => self.head(attempt, kept, may_give_up).await,
+            Ok((attempt, kept)) => {
+                let begun = started + connect.unwrap_or_default();
+                self.head(attempt, kept, begun, may_give_up).await
+            }
             Err(failed) => Err(failed),
         };
         let now = clock::now();
@@ -77,8 +80,7 @@ impl Trial<'_> {
                 picked.answered(Outcome::of_status(status.as_u16(), latency), now);
                 headers::strip_response(response.headers_mut());
                 let length = attempt.body_length(response.headers());
-                let mut body =
-                    ResponseBody::new(attempt, picked, started, Arc::clone(self.upstreams), length);
+                let mut body = ResponseBody::new(attempt, picked, started, length);
                 if self.exchange.snapshot().has_affinity {
                     body = body.answered_by(&self.target.id);
                 }
@@ -113,7 +115,7 @@ impl Trial<'_> {
         started: Instant,
         connect: &mut Option<Duration>,
     ) -> Result<(Attempt, Kept), Failed> {
-        let checkout = match self.upstreams.take_open(self.target) {
+        let checkout = match self.upstreams.take_open(self.target, started) {
             Some(checkout) => {
                 *connect = Some(Duration::ZERO);
                 checkout
@@ -128,7 +130,11 @@ impl Trial<'_> {
             }
         };
         match checkout {
-            Checkout::Http1 { connection, kept } => {
+            Checkout::Http1 {
+                connection,
+                kept,
+                home,
+            } => {
                 let length = outgoing.length();
                 let length = if body.is_end_stream() {
                     length.or(Some(0))
@@ -143,7 +149,7 @@ impl Trial<'_> {
                     length,
                     http1::ResponseLimits::default(),
                 );
-                Ok((Attempt::Http1(Box::new(exchange)), kept))
+                Ok((Attempt::Http1(Box::new(exchange), home), kept))
             }
             Checkout::Http2(mut sender, slot) => {
                 let head = outgoing.http2(self.exchange, self.target);
@@ -177,16 +183,16 @@ impl Trial<'_> {
         &self,
         mut attempt: Attempt,
         kept: Kept,
+        begun: Instant,
         mut may_give_up: impl FnMut() -> bool,
     ) -> Result<(Attempt, Response<()>), Failed> {
         let timeout = self.target.timeouts.response_headers;
-        let deadline = self.limits.deadline.at();
-        let mut timer = pin!(tokio::time::sleep(timeout));
-        let mut waiting = Waiting::new(self.limits.per_try, timeout, deadline);
-        if let Some(deadline) = deadline {
-            timer.as_mut().reset(deadline.into());
-        }
+        let mut waiting = Waiting::new(self.limits.per_try, timeout, self.limits.deadline.at());
+        // Most requests are sent whole by the first poll, and then nothing has to be set anew.
+        let mut begun_now = Some(begun);
+        let mut timer = pin!(tokio::time::sleep_until(waiting.end_since(begun).into()));
         let result = poll_fn(|cx| {
+            let begun_now = begun_now.take();
             loop {
                 match attempt.poll_head(cx) {
                     Poll::Ready(Ok(Event::Interim(interim))) => self.exchange.interim(interim),
@@ -196,7 +202,10 @@ impl Trial<'_> {
                 }
             }
             if waiting.since.is_none() && attempt.is_upload_done() {
-                timer.as_mut().reset(waiting.begin(clock::now()).into());
+                let end = waiting.begin(begun_now.unwrap_or_else(clock::now)).into();
+                if timer.deadline() != end {
+                    timer.as_mut().reset(end);
+                }
             }
             while waiting.is_armed() && timer.as_mut().poll(cx).is_ready() {
                 let now = clock::now();
@@ -217,7 +226,7 @@ impl Trial<'_> {
             Err(Some(error)) => {
                 let failure = match &error {
                     // Over HTTP/1.1 it had ended before anything was sent.
-                    UpstreamError::Unprocessed if matches!(attempt, Attempt::Http1(_)) => {
+                    UpstreamError::Unprocessed if matches!(attempt, Attempt::Http1(..)) => {
                         Failure::Unsent
                     }
                     UpstreamError::Unprocessed => Failure::Refused,
@@ -261,14 +270,18 @@ impl Waiting {
     /// Begins the backend's turn; returns when to look.
     fn begin(&mut self, now: Instant) -> Instant {
         self.since = Some(now);
-        self.end().unwrap_or(now)
+        self.end_since(now)
     }
 
     fn end(&self) -> Option<Instant> {
-        let of_backend = self
-            .since
-            .map(|since| since + self.per_try.unwrap_or(self.timeout));
-        [of_backend, self.deadline].into_iter().flatten().min()
+        self.since
+            .map_or(self.deadline, |since| Some(self.end_since(since)))
+    }
+
+    /// When to look, if the backend's turn begins now.
+    fn end_since(&self, since: Instant) -> Instant {
+        let of_backend = since + self.per_try.unwrap_or(self.timeout);
+        self.deadline.map_or(of_backend, |at| at.min(of_backend))
     }
 
     /// Whether one try has had its time; asked once.

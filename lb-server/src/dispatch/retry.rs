@@ -271,10 +271,11 @@ mod tests {
         Outgoing {
             method,
             uri: Uri::from_static("/"),
-            host: HeaderValue::from_static("a"),
+            named: Some(HeaderValue::from_static("a")),
             headers: HeaderMap::new(),
             is_forwarding_apart: true,
             has_length: false,
+            has_grpc_timeout: false,
         }
     }
 

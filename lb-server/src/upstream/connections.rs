@@ -46,7 +46,7 @@ pub(crate) struct Upstreams {
 
 /// The connections to one backend.
 #[derive(Debug)]
-struct BackendConnections {
+pub(crate) struct BackendConnections {
     state: Mutex<State>,
 }
 
@@ -121,6 +121,8 @@ pub(crate) enum Checkout {
     Http1 {
         connection: http1::Connection<Transport>,
         kept: Kept,
+        /// Where it goes when it can serve another request.
+        home: Arc<BackendConnections>,
     },
     Http2(SendRequest<Bytes>, StreamSlot),
 }
@@ -134,8 +136,8 @@ impl Upstreams {
     }
 
     /// A connection to a backend that is open already.
-    pub(crate) fn take_open(&self, target: &Arc<BackendTarget>) -> Option<Checkout> {
-        self.backend(target).take_open()
+    pub(crate) fn take_open(&self, target: &Arc<BackendTarget>, now: Instant) -> Option<Checkout> {
+        self.backend(target).take_open(now)
     }
 
     /// Opens a connection to a backend, within its connect timeout.
@@ -148,24 +150,6 @@ impl Upstreams {
         ))
         .await
         .unwrap_or(Err(ConnectError::Timeout))
-    }
-
-    /// Takes back a connection that can serve another request.
-    pub(crate) fn give_back(
-        &self,
-        target: &Arc<BackendTarget>,
-        connection: http1::Connection<Transport>,
-    ) {
-        // Nobody will ask for a connection to a place that is given up.
-        if target.is_gone() {
-            return;
-        }
-        let backend = self.backend(target);
-        backend.state.lock().idle.push(IdleConnection {
-            connection,
-            since: clock::now(),
-        });
-        backend.reap_later();
     }
 
     /// How many connections are kept for each backend without serving a request.
@@ -232,10 +216,25 @@ impl BackendConnections {
         Arc::clone(&self.state.lock().target)
     }
 
-    fn take_open(&self) -> Option<Checkout> {
+    /// Takes back a connection that can serve another request.
+    pub(crate) fn give_back(self: &Arc<Self>, connection: http1::Connection<Transport>) {
+        {
+            let mut state = self.state.lock();
+            // Nobody will ask for a connection to a place that is given up.
+            if state.target.is_gone() {
+                return;
+            }
+            state.idle.push(IdleConnection {
+                connection,
+                since: clock::now(),
+            });
+        }
+        self.reap_later();
+    }
+
+    fn take_open(self: &Arc<Self>, now: Instant) -> Option<Checkout> {
         let mut cx = Context::from_waker(noop_waker_ref());
         let mut state = self.state.lock();
-        let now = clock::now();
         let mut at = 0;
         while at < state.http2.len() {
             let shared = &mut state.http2[at];
@@ -264,6 +263,7 @@ impl BackendConnections {
                 return Some(Checkout::Http1 {
                     connection: idle.connection,
                     kept: Kept::of(unused),
+                    home: Arc::clone(self),
                 });
             }
         }
@@ -280,9 +280,10 @@ impl BackendConnections {
                     Some(connection) => Ok(Checkout::Http1 {
                         connection,
                         kept: Kept::Not,
+                        home: Arc::clone(self),
                     }),
                     // It speaks HTTP/2 since this very dial.
-                    None => match self.take_open() {
+                    None => match self.take_open(clock::now()) {
                         Some(checkout) => Ok(checkout),
                         None => continue,
                     },
@@ -297,7 +298,7 @@ impl BackendConnections {
                     return Err(ConnectError::Io(Arc::new(ended)));
                 }
             }
-            if let Some(checkout) = self.take_open() {
+            if let Some(checkout) = self.take_open(clock::now()) {
                 return Ok(checkout);
             }
         }

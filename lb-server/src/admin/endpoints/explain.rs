@@ -15,6 +15,7 @@ use crate::admin::{
 };
 use crate::clock;
 use crate::dispatch::hash_key;
+use crate::headers::Survey;
 use crate::incoming::{Incoming, Terms};
 use crate::limits::Subject;
 use crate::routes::{self, Route, Target};
@@ -151,7 +152,8 @@ pub(crate) fn explained(
         affinity: None,
         pool: None,
     };
-    let incoming = match Incoming::try_from(parts, &terms) {
+    let found = Survey::of(&parts.headers);
+    let incoming = match Incoming::try_from(parts, found, &terms) {
         Ok(incoming) => incoming,
         Err(reject) => {
             explained.refused = Some(reject.reason().to_owned());
