@@ -15,6 +15,7 @@ use crate::clock;
 use crate::config::{AffinityConfig, Config};
 use crate::error::{Error, ErrorKind};
 use crate::handler::{Exchange, Response};
+use crate::record::AffinityWord;
 use crate::reject::Reject;
 use crate::secrets::SpareSecret;
 use crate::snapshot::PoolEntry;
@@ -138,6 +139,7 @@ impl Bond {
     /// The refusal, where the client's state is on a backend that cannot serve it.
     pub(crate) fn admit(
         &self,
+        exchange: &Exchange,
         pool: &PoolEntry,
         picked: &BackendId,
         tried: &[BackendId],
@@ -151,6 +153,7 @@ impl Bond {
         if !self.is_exclusive(pool) {
             return Ok(());
         }
+        exchange.notes().affinity(AffinityWord::Down);
         Err(if is_full {
             Reject::QueueFull
         } else {
@@ -181,6 +184,15 @@ impl Bond {
                 Standing::Serving
             };
         }
+        if matches!(
+            status,
+            AffinityStatus::Bound {
+                standing: Standing::Down | Standing::Full,
+                ..
+            }
+        ) {
+            exchange.notes().affinity(AffinityWord::Down);
+        }
         match status.course(affinity.config.mode) {
             Course::Bind | Course::Renew => {
                 let arrival = exchange.about().arrival;
@@ -203,6 +215,13 @@ pub(crate) fn begin(
         .affinity
         .as_ref()
         .map(|affinity| Box::new(affinity.read(headers)));
+    if let Some(bond) = &bond {
+        exchange.notes().affinity(match bond.status {
+            AffinityStatus::Absent => AffinityWord::None,
+            AffinityStatus::Unknown => AffinityWord::Invalid,
+            AffinityStatus::Bound { .. } => AffinityWord::Valid,
+        });
+    }
     let of_pool = pool.affinity.as_ref().map(|it| it.config.cookie.as_str());
     let of_sessions = exchange.snapshot().sessions.as_deref();
     match (of_pool, of_sessions.map(|it| it.cookie_name())) {

@@ -33,7 +33,9 @@ pub(crate) use self::stored::Chunks;
 use crate::clock;
 use crate::config::{CacheConfig, CachePolicy, CacheQuery, Config};
 use crate::error::{Error, ErrorKind};
+use crate::handler::Exchange;
 use crate::metrics::CacheMetrics;
+use crate::record::CacheResult;
 use fill::Fill;
 
 /// What a purge removes from a cache.
@@ -148,6 +150,20 @@ impl HttpCache {
 
     fn responses(&self) -> &ResponseCache<Arc<Fill>> {
         &self.state.responses
+    }
+
+    /// Counts how a request was answered, and notes it.
+    fn answered(&self, exchange: &Exchange, result: CacheResult) {
+        let counters = self.counters();
+        count(match result {
+            CacheResult::Hit => &counters.hits,
+            CacheResult::Stale => &counters.stale,
+            CacheResult::Validated => &counters.validated,
+            CacheResult::Collapsed => &counters.collapsed,
+            CacheResult::Miss => &counters.misses,
+            CacheResult::Bypass => &counters.bypassed,
+        });
+        exchange.notes().cache(result);
     }
 
     fn counters(&self) -> &Counters {

@@ -231,13 +231,17 @@ impl Errand<'_> {
             ..
         } = self.pool;
         let until = now + policy.timeout;
+        self.exchange.notes().begin_queue(now);
         let until = self.deadline.at().map_or(until, |at| at.min(until));
         let tried = self.tried.clone();
-        queue
+        let picked = queue
             .wait(policy, &tried, self.arrived, until, |now| {
                 self.try_pick(now)
             })
-            .await
+            .await;
+        let waited = clock::now().saturating_duration_since(now);
+        self.exchange.notes().end_queue(waited);
+        picked
     }
 
     /// `None` where all that could take the request are full.
@@ -279,7 +283,7 @@ impl Errand<'_> {
             // Whoever waits for the place hears of it even if it is not taken.
             let picked = InFlight::new(picked, target);
             if let Some(bond) = &self.bond {
-                bond.admit(self.pool, &picked.target().id, tried)?;
+                bond.admit(self.exchange, self.pool, &picked.target().id, tried)?;
             }
             return Ok(Some(picked));
         }

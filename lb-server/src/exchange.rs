@@ -3,7 +3,6 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,8 @@ use crate::body::Body;
 use crate::clock;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::pump::{Pump, PumpError};
-use crate::watched::{Leftover, MIN_BYTES_PER_SECOND, MIN_RATE_AFTER, Watched, may_pause};
+use crate::record::Recorder;
+use crate::watched::{Leftover, MIN_BYTES_PER_SECOND, MIN_RATE_AFTER, Upload, Watched};
 
 /// Serves one stream. Dropping the future resets it, and what it waits for at a backend.
 ///
@@ -31,19 +31,20 @@ pub(crate) fn serve(
     let started = clock::now();
     let (parts, stream) = request.into_parts();
     let mut body = Body::from_h2(stream);
-    let upload = (!body.is_end_stream()).then(|| Upload {
-        leftover: Arc::default(),
-        may_pause: Arc::new(AtomicBool::new(may_pause(&parts.headers))),
-    });
+    let upload = (!body.is_end_stream()).then(|| Upload::new(&parts.headers));
     let (exchange, checked, is_html) = pipeline.admit(parts, arrival);
     let idle = exchange.stream_idle(stream_idle);
+    let mut leftover = None;
     if let Some(upload) = &upload {
-        let watched = Watched::new(body, idle, Arc::clone(&upload.may_pause));
-        body = Body::new(watched.leaving_rest_to(&upload.leftover));
+        let rest = leftover.insert(Arc::default());
+        let watched = Watched::new(body, idle, Arc::clone(upload));
+        body = Body::new(watched.leaving_rest_to(rest));
     }
+    let mut recorder = Recorder::begin(exchange, upload, started);
     async move {
         let response = {
-            let mut answer = pin!(pipeline.answer(&exchange, checked, body, is_html));
+            let exchange = recorder.exchange();
+            let mut answer = pin!(pipeline.answer(exchange, checked, body, is_html));
             poll_fn(|cx| {
                 if respond.poll_reset(cx).is_ready() {
                     return Poll::Ready(None);
@@ -57,17 +58,11 @@ pub(crate) fn serve(
             })
             .await
         };
+        // Dropped, the record says that the client left.
         let Some(response) = response else {
-            pipeline.counters().reason("client_closed");
             return;
         };
-        if let Some(upload) = &upload {
-            upload.may_pause.store(true, Ordering::Relaxed);
-        }
-        let is_error = response.status().is_server_error();
-        pipeline
-            .counters()
-            .finished(clock::now().saturating_duration_since(started), is_error);
+        recorder.replied(response.status());
         let (mut head, mut body) = response.into_parts();
         head.version = http::Version::HTTP_2;
         let is_end = body.is_end_stream();
@@ -75,32 +70,35 @@ pub(crate) fn serve(
             Ok(stream) => stream,
             Err(error) => {
                 tracing::debug!(%error, "the reply's head could not be sent");
-                pipeline.counters().reason("client_closed");
                 return;
             }
         };
         if is_end {
-            return discard(upload).await;
+            recorder.finish(None);
+            return discard(leftover).await;
         }
         let mut pump = Pump::new(stream);
-        let reason = match reply(&mut pump, &mut body, idle).await {
+        let sent = reply(&mut pump, &mut body, idle, &mut recorder).await;
+        let request_id = recorder.exchange().request_id();
+        let reason = match sent {
             Ok(()) => {
+                recorder.finish(None);
                 // The backend's side of the upload goes first.
                 drop(body);
-                return discard(upload).await;
+                return discard(leftover).await;
             }
             Err(Broken::Pump(PumpError::Body(error))) => {
                 // Never the end of the stream: the client must not take a part for the whole.
                 pump.reset(Reason::INTERNAL_ERROR);
-                tracing::debug!(%error, request_id = exchange.request_id(), "the response was cut off");
+                tracing::debug!(%error, request_id, "the response was cut off");
                 "backend_reset"
             }
             Err(Broken::Pump(PumpError::Reset(reason))) => {
-                tracing::debug!(%reason, request_id = exchange.request_id(), "the client reset its stream");
+                tracing::debug!(%reason, request_id, "the client reset its stream");
                 "client_closed"
             }
             Err(Broken::Pump(PumpError::Gone(error))) => {
-                tracing::debug!(%error, request_id = exchange.request_id(), "the client's connection ended");
+                tracing::debug!(%error, request_id, "the client's connection ended");
                 "client_closed"
             }
             Err(Broken::Idle) => {
@@ -108,19 +106,12 @@ pub(crate) fn serve(
                 "stream_idle"
             }
         };
-        pipeline.counters().reason(reason);
+        recorder.finish(Some(reason));
     }
 }
 
-/// What a request's body shares with its exchange.
-struct Upload {
-    leftover: Arc<Leftover>,
-    /// Set by the response head: from then on the client may take its time.
-    may_pause: Arc<AtomicBool>,
-}
-
-async fn discard(upload: Option<Upload>) {
-    if let Some(Upload { leftover, .. }) = upload {
+async fn discard(leftover: Option<Arc<Leftover>>) {
+    if let Some(leftover) = leftover {
         // Apart, because most exchanges have no upload and none of them should have room for this.
         Box::pin(leftover.discard()).await;
     }
@@ -133,12 +124,19 @@ enum Broken {
 
 /// Sends the reply's body. A backend may be silent for `idle`; a client that has something to take
 /// must take it at the minimum rate.
-async fn reply(pump: &mut Pump, body: &mut Body, idle: Duration) -> Result<(), Broken> {
+async fn reply(
+    pump: &mut Pump,
+    body: &mut Body,
+    idle: Duration,
+    recorder: &mut Recorder,
+) -> Result<(), Broken> {
     let tick = idle.min(MIN_RATE_AFTER);
     let mut pace = Pace::new(clock::now());
     let mut timer = pin!(tokio::time::sleep(tick));
     poll_fn(|cx| {
-        if let Poll::Ready(result) = pump.poll(body, cx) {
+        let polled = pump.poll(body, cx);
+        recorder.sent(pump.moved_bytes());
+        if let Poll::Ready(result) = polled {
             return Poll::Ready(result.map_err(Broken::Pump));
         }
         pace.note(pump);

@@ -9,14 +9,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::body::Body;
 use crate::cache::Cache;
 use crate::config::{ForwardedFields, HeaderChanges};
 use crate::error::{Error, ErrorKind};
 use crate::incoming::Incoming;
+use crate::metrics::ServerCounters;
 use crate::pipeline::{Arrival, Pipeline};
+use crate::record::Notes;
 use crate::redis::Store;
 use crate::reject::Reject;
 use crate::routes::{Route, Target};
@@ -94,6 +96,8 @@ struct Inner {
     bindings: Mutex<Vec<(String, String)>>,
     /// What a handler can find its client's session by.
     visit: OnceLock<Box<Visit>>,
+    /// What its record will say. Nobody but its own worker ever takes the lock.
+    notes: Mutex<Notes>,
     /// Bytes taken of the process's budget.
     held_bytes: AtomicU64,
 }
@@ -116,6 +120,8 @@ pub(crate) struct Origin {
     /// The protocol the client spoke.
     pub(crate) received: http::Version,
     pub(crate) request_id: HeaderValue,
+    /// Of its connection's TLS, where it is the first there.
+    pub(crate) handshake: Duration,
 }
 
 /// What forwarding needs to know of an exchange.
@@ -143,6 +149,7 @@ impl Exchange {
         snapshot: Arc<Snapshot>,
         route: Option<usize>,
         origin: Origin,
+        notes: Notes,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -154,6 +161,7 @@ impl Exchange {
                 held_bytes: AtomicU64::new(0),
                 bindings: Mutex::default(),
                 visit: OnceLock::new(),
+                notes: Mutex::new(notes),
             }),
         }
     }
@@ -257,6 +265,26 @@ impl Exchange {
 
     pub(crate) fn route(&self) -> Option<&Route> {
         self.inner.snapshot.routes.get(self.inner.route?)
+    }
+
+    /// The pool that the route leads to, where it leads to one.
+    pub(crate) fn pool_of_route(&self) -> Option<&str> {
+        match &self.route()?.target {
+            Target::Pool(pool) => Some(&pool.name),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.inner.origin
+    }
+
+    pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.inner.notes.lock()
+    }
+
+    pub(crate) fn counters(&self) -> &ServerCounters {
+        self.inner.pipeline.counters()
     }
 
     /// How long the stream may stand still: the route's word, else the listener's.

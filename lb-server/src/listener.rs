@@ -12,12 +12,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::admission::{Admission, Admissions};
+use crate::clock;
 use crate::config::{ListenAddress, ListenerConfig, ListenerTls, Protocol, RedirectScheme};
 use crate::connection::{self, Terms, Wear};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::headers;
-use crate::pipeline::{Arrival, Pipeline};
+use crate::pipeline::{Arrival, Handshake, Pipeline};
 use crate::tls;
 use crate::transport::{Io, Transport};
 
@@ -31,7 +32,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A listener in force, apart from its sockets.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     tls: Option<Arc<rustls::ServerConfig>>,
     protocols: Vec<Protocol>,
     terms: Arc<Terms>,
@@ -50,7 +51,7 @@ impl Listener {
             })?),
         };
         Ok(Self {
-            name: name.to_owned(),
+            name: name.into(),
             tls,
             protocols: config.protocols.clone(),
             terms: Arc::new(Terms {
@@ -132,6 +133,8 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
 pub(crate) struct Accepted {
     pub(crate) socket: Socket,
     pub(crate) peer: IpAddr,
+    /// Unknown on a unix socket.
+    pub(crate) peer_port: Option<u16>,
     pub(crate) listener: Arc<Listener>,
     pub(crate) admission: Admission,
 }
@@ -195,24 +198,25 @@ async fn accept_all(
     let acceptor = match acceptor {
         Ok(acceptor) => acceptor,
         Err(error) => {
-            tracing::error!(%error, listener = listener.name, "the listener cannot be polled");
+            tracing::error!(%error, listener = &*listener.name, "the listener cannot be polled");
             return;
         }
     };
     while let Some(room) = admissions.room().await {
         match acceptor.accept().await {
-            Ok((socket, peer)) => {
+            Ok((socket, peer, peer_port)) => {
                 if let Some(admission) = admissions.admit(peer, room) {
                     deal(Accepted {
                         socket,
                         peer,
+                        peer_port,
                         listener: Arc::clone(&listener),
                         admission,
                     });
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, listener = listener.name, "a connection could not be accepted");
+                tracing::warn!(%error, listener = &*listener.name, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -225,12 +229,16 @@ enum Acceptor {
 }
 
 impl Acceptor {
-    async fn accept(&self) -> io::Result<(Socket, IpAddr)> {
+    async fn accept(&self) -> io::Result<(Socket, IpAddr, Option<u16>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Socket::Tcp(stream.into_std()?), peer.ip().to_canonical()))
+                Ok((
+                    Socket::Tcp(stream.into_std()?),
+                    peer.ip().to_canonical(),
+                    Some(peer.port()),
+                ))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -238,6 +246,7 @@ impl Acceptor {
                 Ok((
                     Socket::Unix(stream.into_std()?),
                     IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    None,
                 ))
             }
         }
@@ -254,9 +263,11 @@ pub(crate) async fn serve(
     let Accepted {
         socket,
         peer,
+        peer_port,
         listener,
         admission,
     } = accepted;
+    let began = clock::now();
     let _guards = (admission, drain.guard());
     // Each phase has a place of its own, so that an idle connection has no room for a handshake.
     let opening = Box::pin(tokio::time::timeout(
@@ -271,18 +282,27 @@ pub(crate) async fn serve(
     let (transport, protocol) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
-            tracing::debug!(%error, %peer, listener = listener.name, "a connection was not opened");
+            tracing::debug!(%error, %peer, listener = &*listener.name, "a connection was not opened");
             return;
         }
         Err(_elapsed) => {
-            tracing::debug!(%peer, listener = listener.name, "a handshake took too long");
+            tracing::debug!(%peer, listener = &*listener.name, "a handshake took too long");
             return;
         }
     };
+    // Without TLS there is no handshake, only first bytes that are waited for.
+    let handshake = match transport.is_tls() {
+        true => clock::now().saturating_duration_since(began),
+        false => Duration::ZERO,
+    };
     let arrival = Arc::new(Arrival {
+        listener: Arc::clone(&listener.name),
         peer,
+        peer_port,
         forwarded_for: headers::forwarded_for_value(peer),
         is_tls: transport.is_tls(),
+        tls_version: transport.tls_version(),
+        handshake: Handshake::took(handshake),
         max_fields: listener.terms.http2.max_header_fields as usize,
         redirect_to_https: listener.terms.redirect_to_https,
     });

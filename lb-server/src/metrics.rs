@@ -67,6 +67,8 @@ pub(crate) struct ServerCounters {
     requests: AtomicU64,
     errors: AtomicU64,
     total_micros: AtomicU64,
+    /// Exchanges that have begun and not ended.
+    active: AtomicU64,
     reasons: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -79,6 +81,16 @@ impl ServerCounters {
         }
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         self.total_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Counts an exchange in.
+    pub(crate) fn began(&self) {
+        self.active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an exchange out.
+    pub(crate) fn ended(&self) {
+        self.active.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Counts a refusal or a broken exchange under its reason.

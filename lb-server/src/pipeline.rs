@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
@@ -17,11 +18,12 @@ use crate::dispatch::Dispatch;
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
-use crate::headers::{self, Survey, X_REQUEST_ID};
+use crate::headers::{self, Survey, TRACEPARENT, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
 use crate::limits::{Subject, Told};
 use crate::memory::{self, Memory};
 use crate::metrics::ServerCounters;
+use crate::record::{Head, Notes};
 use crate::redis::Store;
 use crate::reject::{Reject, RejectAbout, wants_html};
 use crate::routes::{self, Target};
@@ -53,12 +55,41 @@ pub(crate) struct PipelineParts {
 /// What the connection knows of a request's way to us.
 #[derive(Debug)]
 pub(crate) struct Arrival {
+    /// The listener's name.
+    #[expect(dead_code, reason = "read by the access log")]
+    pub(crate) listener: Arc<str>,
     pub(crate) peer: std::net::IpAddr,
+    /// Unknown on a unix socket.
+    pub(crate) peer_port: Option<u16>,
     /// The peer as `X-Forwarded-For` names it.
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) is_tls: bool,
+    /// As OpenSSL writes it (`TLSv1.3`).
+    #[expect(dead_code, reason = "read by the access log")]
+    pub(crate) tls_version: Option<&'static str>,
+    pub(crate) handshake: Handshake,
     pub(crate) max_fields: usize,
     pub(crate) redirect_to_https: bool,
+}
+
+/// How long a connection's TLS handshake took, told to its first exchange.
+#[derive(Debug)]
+pub(crate) struct Handshake(AtomicU64);
+
+impl Handshake {
+    pub(crate) fn took(duration: Duration) -> Self {
+        Self(AtomicU64::new(
+            u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+        ))
+    }
+
+    fn tell(&self) -> Duration {
+        // Requests after the first one only read.
+        match self.0.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            _ => Duration::from_nanos(self.0.swap(0, Ordering::Relaxed)),
+        }
+    }
 }
 
 impl Pipeline {
@@ -133,8 +164,13 @@ impl Pipeline {
             is_trusted: false,
             received: parts.version,
             request_id: HeaderValue::from_static(""),
+            handshake: arrival.handshake.tell(),
             arrival: Arc::clone(&arrival),
         };
+        let mut notes = Notes::about(
+            (!snapshot.sinks.is_empty())
+                .then(|| Box::new(Head::of(&parts.method, &parts.uri, &parts.headers))),
+        );
         let checked = Incoming::try_from(
             parts,
             &Terms {
@@ -159,6 +195,7 @@ impl Pipeline {
                 &incoming.method,
                 &incoming.headers,
             );
+            notes.checked(&incoming.host, incoming.headers.get(TRACEPARENT));
             origin.client = incoming.client;
             origin.is_trusted = incoming.is_trusted;
             if let Some(id) = incoming.request_id.take() {
@@ -171,7 +208,7 @@ impl Pipeline {
         }
         headers::never_index(&mut origin.request_id);
         (
-            Exchange::new(Arc::clone(self), snapshot, route, origin),
+            Exchange::new(Arc::clone(self), snapshot, route, origin, notes),
             checked,
             is_html,
         )
@@ -207,6 +244,7 @@ impl Pipeline {
         };
         let mut response = result.unwrap_or_else(|reject| {
             self.counters().reason(reject.reason());
+            exchange.notes().reason(reject.reason());
             let process = &exchange.snapshot().process;
             reject.response(&RejectAbout {
                 request_id: exchange.request_id(),

@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 use crate::metrics::{BackendCounters, BackendMetrics};
 use crate::queue::Queue;
+use crate::record::RecordSink;
 use crate::routes::{Route, Target};
 use crate::secrets::SpareSecret;
 use crate::sessions::SessionService;
@@ -44,12 +45,14 @@ pub(crate) struct Snapshot {
     /// What signs where nothing else is written; kept across reloads, as sessions are.
     spare_secret: SpareSecret,
     pub(crate) caches: BTreeMap<String, Arc<HttpCache>>,
+    /// Who takes the records of exchanges.
+    pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
 }
 
 /// A pool in force with where its backends are.
 #[derive(Debug)]
 pub(crate) struct PoolEntry {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) balancer: Pool,
     pub(crate) hash: HashConfig,
     pub(crate) retries: Retries,
@@ -66,6 +69,8 @@ pub(crate) struct PoolEntry {
 #[derive(Debug)]
 pub(crate) struct BackendTarget {
     pub(crate) id: BackendId,
+    /// Its pool's name.
+    pub(crate) pool: Arc<str>,
     pub(crate) url: BackendUrl,
     pub(crate) tls: Option<BackendTls>,
     pub(crate) timeouts: PoolTimeouts,
@@ -128,6 +133,7 @@ impl Snapshot {
             has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
             spare_secret,
             caches,
+            sinks: Vec::new(),
         })
     }
 
@@ -205,7 +211,7 @@ impl PoolEntry {
                 )
             })?;
         let entry = Self {
-            name: name.to_owned(),
+            name: name.into(),
             balancer,
             hash: config.hash.clone(),
             retries: Retries::new(config.retry.clone(), Arc::new(RetryBudget::new(now))),
@@ -271,6 +277,7 @@ impl PoolEntry {
         })?;
         let target = BackendTarget {
             id: id.clone(),
+            pool: Arc::clone(&self.name),
             url: config.url.clone(),
             tls: self.tls_of(config)?,
             timeouts: self.config.timeouts.clone(),

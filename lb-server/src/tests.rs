@@ -15,6 +15,7 @@ mod limits;
 mod malformed;
 mod memory;
 mod queue;
+mod record;
 mod retry;
 mod sessions;
 mod targets;
@@ -116,10 +117,22 @@ impl Proxy {
 
     /// Puts another configuration in force, as a reload does: what it was made of with this after it.
     fn reload(&self, more: &str) {
+        self.snapshot.store(Arc::new(self.rebuilt(more)));
+    }
+
+    fn rebuilt(&self, more: &str) -> Snapshot {
         let config = config(&format!("{}{more}", self.toml), self.has_handler);
         let before = self.handle.snapshot();
-        let snapshot = Snapshot::build(&config, self.has_handler, Some(&before)).unwrap();
+        Snapshot::build(&config, self.has_handler, Some(&before)).unwrap()
+    }
+
+    /// Has the records of exchanges kept; what follows the pool has to be said again.
+    fn recorded(&self, more: &str) -> Arc<record::Lines> {
+        let lines = Arc::new(record::Lines::default());
+        let mut snapshot = self.rebuilt(more);
+        snapshot.sinks.push(Arc::clone(&lines) as _);
         self.snapshot.store(Arc::new(snapshot));
+        lines
     }
 
     /// As [`Proxy::with`], and `[redis]` is this store.
@@ -215,6 +228,7 @@ impl Proxy {
         let sent = self.queue.send(Accepted {
             socket: Socket::Memory(Box::new(theirs)),
             peer: CLIENT,
+            peer_port: Some(50_000),
             listener: Arc::clone(&self.listener),
             admission: self.admissions.admit(CLIENT, room).unwrap(),
         });

@@ -41,6 +41,7 @@ pub(crate) struct Transport {
     alpn: Option<Box<[u8]>>,
     server_name: Option<Box<str>>,
     is_tls: bool,
+    tls_version: Option<&'static str>,
 }
 
 impl Transport {
@@ -50,6 +51,7 @@ impl Transport {
             alpn: None,
             server_name: None,
             is_tls: false,
+            tls_version: None,
         }
     }
 
@@ -81,6 +83,7 @@ impl Transport {
         Ok(Self {
             alpn: link.alpn().map(Into::into),
             server_name: link.server_name().map(Into::into),
+            tls_version: link.tls_version(),
             link: Arc::new(Mutex::new(link)),
             is_tls: true,
         })
@@ -99,6 +102,11 @@ impl Transport {
     /// The protocol both sides agreed on.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
         self.alpn.as_deref()
+    }
+
+    /// The version both sides agreed on, as OpenSSL writes it (`TLSv1.3`).
+    pub(crate) fn tls_version(&self) -> Option<&'static str> {
+        self.tls_version
     }
 
     /// The name the client asked for (SNI); only on the server's side.

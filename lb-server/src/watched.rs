@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -22,10 +22,37 @@ pub(crate) const MIN_RATE_AFTER: Duration = Duration::from_secs(10);
 
 /// Whether a client may be silent within its body from the start: a gRPC stream is a conversation,
 /// and its server may answer only to what comes later.
-pub(crate) fn may_pause(headers: &http::HeaderMap) -> bool {
+fn may_pause(headers: &http::HeaderMap) -> bool {
     headers
         .get(http::header::CONTENT_TYPE)
         .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// What the body of a request and its exchange tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Upload {
+    /// Set with the response head: from there on both sides may take their time.
+    may_pause: AtomicBool,
+    bytes: AtomicU64,
+}
+
+impl Upload {
+    pub(crate) fn new(headers: &http::HeaderMap) -> Arc<Self> {
+        Arc::new(Self {
+            may_pause: AtomicBool::new(may_pause(headers)),
+            bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// The reply's head is there.
+    pub(crate) fn replied(&self) {
+        self.may_pause.store(true, Ordering::Relaxed);
+    }
+
+    /// How much of the body has been read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }
 
 /// Watches the time that is spent waiting for the client, and no other.
@@ -38,12 +65,11 @@ pub(crate) struct Watched {
     waiting_since: Option<Instant>,
     waited: Duration,
     bytes: u64,
-    /// Set with the response head: from there on both sides may take their time.
-    may_pause: Arc<AtomicBool>,
+    upload: Arc<Upload>,
 }
 
 impl Watched {
-    pub(crate) fn new(body: Body, idle: Duration, may_pause: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(body: Body, idle: Duration, upload: Arc<Upload>) -> Self {
         let timer = Box::pin(tokio::time::sleep(idle.min(MIN_RATE_AFTER)));
         Self {
             body,
@@ -53,7 +79,7 @@ impl Watched {
             waiting_since: None,
             waited: Duration::ZERO,
             bytes: 0,
-            may_pause,
+            upload,
         }
     }
 
@@ -73,7 +99,7 @@ impl Watched {
                 return Poll::Ready(self.idle);
             }
             let mut next = since + self.idle;
-            if !self.may_pause.load(Ordering::Relaxed) {
+            if !self.upload.may_pause.load(Ordering::Relaxed) {
                 let waited = self.waited + waiting;
                 let owed = Duration::from_secs(self.bytes / MIN_BYTES_PER_SECOND) + MIN_RATE_AFTER;
                 if waited >= owed {
@@ -108,6 +134,7 @@ impl http_body::Body for Watched {
                 }
                 if let Some(Ok(frame)) = &frame {
                     this.bytes += frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
+                    this.upload.bytes.store(this.bytes, Ordering::Relaxed);
                 }
                 Poll::Ready(frame)
             }

@@ -14,11 +14,12 @@ use lb_cache::{
 use super::asking::Asking;
 use super::fetch::Errand;
 use super::pump::Filling;
-use super::{HttpCache, count, key, stored};
+use super::{HttpCache, key, stored};
 use crate::body::Body;
 use crate::clock;
 use crate::handler::{Exchange, Response};
 use crate::incoming::Incoming;
+use crate::record::CacheResult;
 use crate::reject::Reject;
 
 /// What is still to be done.
@@ -59,12 +60,12 @@ pub(crate) fn look(
     let key = || CacheKey::from(text.as_str());
     Ok(match looked {
         Looked::Hit(served) => {
-            count(&cache.counters().hits);
+            cache.answered(exchange, CacheResult::Hit);
             let status = CacheStatus::hit(exchange.pseudonym(), served.ttl_seconds);
             ControlFlow::Break(send(exchange, &head, &served, &status))
         }
         Looked::Stale(served) => {
-            count(&cache.counters().stale);
+            cache.answered(exchange, CacheResult::Stale);
             let mut status = CacheStatus::hit(exchange.pseudonym(), served.ttl_seconds);
             status.detail = Some("stale-while-revalidate");
             let response = send(exchange, &head, &served, &status);
@@ -109,13 +110,13 @@ pub(crate) async fn go(
 ) -> Result<Response, Reject> {
     let (key, forwarded, stale) = match plan.why {
         Why::Bypass(bypass) => {
-            count(&cache.counters().bypassed);
+            cache.answered(exchange, CacheResult::Bypass);
             let mut status = CacheStatus::forwarded(exchange.pseudonym(), bypass.into());
             status.detail = (bypass != Bypass::Method).then_some(bypass.as_str());
             return bypassed(exchange, &status, incoming, body).await;
         }
         Why::Unkeyed => {
-            count(&cache.counters().bypassed);
+            cache.answered(exchange, CacheResult::Bypass);
             let mut status = CacheStatus::forwarded(exchange.pseudonym(), Forwarded::Bypass);
             status.detail = Some("key");
             return bypassed(exchange, &status, incoming, body).await;

@@ -12,11 +12,12 @@ use super::answer::{head_of, passed_on, response, send, strip_tags};
 use super::fetch::{self, Errand, Fetched};
 use super::fill::{Fill, Reader, Told};
 use super::pump::Filling;
-use super::{HttpCache, count, stored};
+use super::{HttpCache, stored};
 use crate::body::Body;
 use crate::clock;
 use crate::handler::{Exchange, Response};
 use crate::incoming::Incoming;
+use crate::record::CacheResult;
 use crate::reject::Reject;
 
 /// A request on its way to a response that can be shared.
@@ -43,6 +44,10 @@ impl Drop for Following<'_> {
 impl Asking {
     fn head(&self) -> RequestHead<'_> {
         head_of(&self.incoming, false)
+    }
+
+    fn answered(&self, result: CacheResult) {
+        self.cache.answered(&self.exchange, result);
     }
 
     fn status(&self) -> CacheStatus<'_> {
@@ -184,7 +189,7 @@ impl Asking {
         let mut status = self.status();
         Ok(match fetched {
             Fetched::Filling { mut headers, head } => {
-                count(&self.cache.counters().misses);
+                self.answered(CacheResult::Miss);
                 status.stored = true;
                 status.ttl_seconds = Some(head.policy.freshness().ttl_seconds(clock::now()));
                 strip_tags(&mut headers);
@@ -207,7 +212,7 @@ impl Asking {
                 }
             }
             Fetched::Own(own, why) => {
-                count(&self.cache.counters().misses);
+                self.answered(CacheResult::Miss);
                 status.detail = why.map(lb_cache::Refusal::as_str);
                 if stale.is_some() {
                     status.fwd_status = Some(own.status());
@@ -215,14 +220,14 @@ impl Asking {
                 passed_on(*own, &status)
             }
             Fetched::Validated(served) => {
-                count(&self.cache.counters().validated);
+                self.answered(CacheResult::Validated);
                 status.fwd_status = Some(http::StatusCode::NOT_MODIFIED);
                 status.stored = true;
                 status.ttl_seconds = Some(served.ttl_seconds);
                 send(&self.exchange, &self.head(), &served, &status)
             }
             Fetched::Once(served, mut headers, why) => {
-                count(&self.cache.counters().validated);
+                self.answered(CacheResult::Validated);
                 status.fwd_status = Some(http::StatusCode::NOT_MODIFIED);
                 status.detail = Some(why.as_str());
                 strip_tags(&mut headers);
@@ -240,7 +245,7 @@ impl Asking {
 
     /// Answers from a fill that another leads.
     fn follow(&self, head: &super::fill::FillHead, reader: Reader) -> Response {
-        count(&self.cache.counters().collapsed);
+        self.answered(CacheResult::Collapsed);
         let now = clock::now();
         let mut status = self.status();
         status.collapsed = true;
@@ -259,7 +264,7 @@ impl Asking {
 
     /// Answers with what another's fill stored.
     fn share(&self, served: &Served) -> Response {
-        count(&self.cache.counters().collapsed);
+        self.answered(CacheResult::Collapsed);
         let mut status = self.status();
         status.collapsed = true;
         status.ttl_seconds = Some(served.ttl_seconds);
@@ -276,7 +281,7 @@ impl Asking {
         mut status: CacheStatus<'a>,
         detail: &'a str,
     ) -> Response {
-        count(&self.cache.counters().stale);
+        self.answered(CacheResult::Stale);
         let freshness = served.entry.policy().freshness();
         let now = clock::now();
         let served = Served {
@@ -291,7 +296,7 @@ impl Asking {
 
     /// Forwards the request for itself, stores nothing, and says what is to be said.
     pub(super) async fn pass(&self, detail: Option<&str>) -> Result<Response, Reject> {
-        count(&self.cache.counters().misses);
+        self.answered(CacheResult::Miss);
         let requested = clock::now();
         let incoming = Box::new((*self.incoming).clone());
         let response = self
@@ -327,14 +332,14 @@ impl Asking {
         .await
         {
             Ok(fetch::Alone::Validated(served)) => {
-                count(&self.cache.counters().validated);
+                self.answered(CacheResult::Validated);
                 let mut status = self.status();
                 status.fwd_status = Some(http::StatusCode::NOT_MODIFIED);
                 status.ttl_seconds = Some(served.ttl_seconds);
                 Ok(send(&self.exchange, &self.head(), &served, &status))
             }
             Ok(fetch::Alone::Own(own)) => {
-                count(&self.cache.counters().misses);
+                self.answered(CacheResult::Miss);
                 Ok(passed_on(*own, &self.status()))
             }
             Err(reject) if self.may_stand_in(stale) => Ok(self.stale(stale, reject.reason())),

@@ -13,11 +13,12 @@ use lb_cache::{
 
 use super::fill::Told;
 use super::pump::Filling;
-use super::{HttpCache, count, fetch, key, stored};
+use super::{HttpCache, fetch, key, stored};
 use crate::body::Body;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{Exchange, Response};
+use crate::record::CacheResult;
 
 /// A cache as a request handler uses it: the one of its route, else the one named `default`.
 ///
@@ -71,7 +72,7 @@ impl Cache {
             Found::Kept(response) => return Ok(*response),
             Found::Nothing(filling) => filling,
         };
-        count(&cache.counters().misses);
+        cache.answered(&self.exchange, CacheResult::Miss);
         let requested = clock::now();
         let response = make().await?;
         let mut status = CacheStatus::forwarded(self.exchange.pseudonym(), Forwarded::UriMiss);
@@ -133,7 +134,7 @@ impl Cache {
             let make = |_: &lb_cache::FillTicket| Arc::default();
             match responses.join(key, &request, &cache.rules, None, make, now) {
                 Joined::Hit(served) => {
-                    count(&cache.counters().hits);
+                    cache.answered(&self.exchange, CacheResult::Hit);
                     return Found::Kept(Box::new(self.kept(&head, &served)));
                 }
                 Joined::Lead(ticket, fill) => {

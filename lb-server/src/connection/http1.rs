@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -20,10 +20,10 @@ use super::{Terms, Wear};
 use crate::body::{Body, BodyError};
 use crate::clock;
 use crate::drain::Drain;
-use crate::handler::Exchange;
 use crate::pipeline::{Arrival, Pipeline};
+use crate::record::Recorder;
 use crate::transport::Transport;
-use crate::watched::{Watched, may_pause};
+use crate::watched::{Upload, Watched};
 
 /// What moves on a connection; `hyper` asks for a body's next chunk only once its client has taken
 /// the one before, so a body not asked for is a client not reading.
@@ -148,30 +148,32 @@ async fn answer(
     activity.touch();
     let running = Running::begin(&activity);
     let (parts, incoming) = request.into_parts();
-    let may_pause = Arc::new(AtomicBool::new(may_pause(&parts.headers)));
+    let body = Body::from_http1(incoming);
+    let upload = (!body.is_end_stream()).then(|| Upload::new(&parts.headers));
     let (exchange, checked, is_html) = pipeline.admit(parts, arrival);
     let idle = exchange.stream_idle(terms.timeouts.stream_idle);
-    let body = match Body::from_http1(incoming) {
-        body if body.is_end_stream() => body,
-        body => Body::new(Watched::new(body, idle, Arc::clone(&may_pause))),
+    let body = match &upload {
+        None => body,
+        Some(upload) => Body::new(Watched::new(body, idle, Arc::clone(upload))),
     };
+    let mut recorder = Recorder::begin(exchange, upload, started);
     activity.requests.fetch_add(1, Ordering::Relaxed);
-    let mut response = pipeline.answer(&exchange, checked, body, is_html).await;
+    let mut response = pipeline
+        .answer(recorder.exchange(), checked, body, is_html)
+        .await;
     if activity.is_worn(&terms.wear) {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    may_pause.store(true, Ordering::Relaxed);
     activity.touch();
-    pipeline.counters().finished(
-        clock::now().saturating_duration_since(started),
-        response.status().is_server_error(),
-    );
+    recorder.replied(response.status());
     Ok(response.map(|body| Tracked {
+        left: http_body::Body::size_hint(&body).exact(),
         body,
         running,
-        _exchange: exchange,
+        recorder: Some(recorder),
+        sent: 0,
     }))
 }
 
@@ -196,8 +198,51 @@ impl Drop for Running {
 struct Tracked {
     body: Body,
     running: Running,
-    /// Holds what the exchange takes of the process until its last byte.
-    _exchange: Exchange,
+    /// Holds what the exchange takes of the process until its last byte; `None` after that.
+    recorder: Option<Recorder>,
+    sent: u64,
+    /// Bytes that its head announces and that are not sent.
+    left: Option<u64>,
+}
+
+impl Tracked {
+    /// Takes in what `hyper` is given, which asks for nothing after the last byte that it knows of.
+    fn note(&mut self, frame: Option<&Result<Frame<Bytes>, BodyError>>) {
+        let broken = match frame {
+            Some(Err(BodyError::Idle(_))) => Some("stream_idle"),
+            Some(Err(_)) => Some("backend_reset"),
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
+                self.sent += bytes;
+                self.left = self.left.map(|left| left.saturating_sub(bytes));
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.sent(self.sent);
+                }
+                if !self.is_complete() {
+                    return;
+                }
+                None
+            }
+            None => None,
+        };
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish(broken);
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.left == Some(0) || self.body.is_end_stream()
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        if self.is_complete()
+            && let Some(recorder) = self.recorder.take()
+        {
+            recorder.finish(None);
+        }
+    }
 }
 
 impl http_body::Body for Tracked {
@@ -209,11 +254,12 @@ impl http_body::Body for Tracked {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = this.body.poll_frame(cx);
-        if frame.is_ready() {
+        let polled = this.body.poll_frame(cx);
+        if let Poll::Ready(frame) = &polled {
             this.running.0.touch();
+            this.note(frame.as_ref());
         }
-        frame
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

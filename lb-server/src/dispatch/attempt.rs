@@ -51,11 +51,20 @@ impl Trial<'_> {
         body: Body,
         may_give_up: impl FnMut() -> bool,
     ) -> Result<Response<Body>, Failed> {
-        let result = match self.start(body, started).await {
+        let noted = self.exchange.notes().begin_attempt(self.target, started);
+        let mut connect = None;
+        let result = match self.start(body, started, &mut connect).await {
             Ok((attempt, kept)) => self.head(attempt, kept, may_give_up).await,
             Err(failed) => Err(failed),
         };
         let now = clock::now();
+        let outcome = match &result {
+            Ok((_, response)) => Ok(response.status()),
+            Err(failed) => Err(failed.reject.reason()),
+        };
+        self.exchange
+            .notes()
+            .end_attempt(noted, connect, outcome, now);
         let latency = now.saturating_duration_since(started);
         match result {
             Ok((attempt, mut response)) => {
@@ -88,12 +97,27 @@ impl Trial<'_> {
         }
     }
 
-    /// Begins; tells too how long the connection had been kept for it.
-    async fn start(&self, body: Body, started: Instant) -> Result<(Attempt, Kept), Failed> {
-        let checkout = self
-            .checkout(started)
-            .await
-            .map_err(|error| Failed::new(connect_reject(error), Failure::Connect))?;
+    /// Begins; tells too how long the connection had been kept for it, and how long it took to have it.
+    async fn start(
+        &self,
+        body: Body,
+        started: Instant,
+        connect: &mut Option<Duration>,
+    ) -> Result<(Attempt, Kept), Failed> {
+        let checkout = match self.upstreams.take_open(self.target) {
+            Some(checkout) => {
+                *connect = Some(Duration::ZERO);
+                checkout
+            }
+            None => {
+                let checkout = self
+                    .checkout(started)
+                    .await
+                    .map_err(|error| Failed::new(connect_reject(error), Failure::Connect))?;
+                *connect = Some(clock::now().saturating_duration_since(started));
+                checkout
+            }
+        };
         let outgoing = self.outgoing;
         match checkout {
             Checkout::Http1 { connection, kept } => {
@@ -135,10 +159,10 @@ impl Trial<'_> {
         }
     }
 
-    /// A connection, within what the deadline and one try leave of its timeout.
+    /// A connection that is not open yet, within what the deadline and one try leave of its timeout.
     async fn checkout(&self, started: Instant) -> Result<Checkout, ConnectError> {
         let per_try = self.limits.per_try.map(|per_try| started + per_try);
-        let checkout = pin!(self.upstreams.checkout(self.target));
+        let checkout = pin!(self.upstreams.open(self.target));
         match [self.limits.deadline.at(), per_try]
             .into_iter()
             .flatten()

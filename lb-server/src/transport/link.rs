@@ -88,6 +88,14 @@ impl Link {
         self.tls.as_ref()?.alpn_protocol()
     }
 
+    pub(super) fn tls_version(&self) -> Option<&'static str> {
+        match self.tls.as_ref()?.protocol_version()? {
+            rustls::ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+            rustls::ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+            _ => None,
+        }
+    }
+
     pub(super) fn server_name(&self) -> Option<&str> {
         match self.tls.as_deref()? {
             rustls::Connection::Server(session) => session.server_name(),

@@ -131,15 +131,14 @@ impl Upstreams {
         }
     }
 
-    /// Finds or opens a connection to a backend, within its connect timeout.
-    pub(crate) async fn checkout(
-        &self,
-        target: &Arc<BackendTarget>,
-    ) -> Result<Checkout, ConnectError> {
+    /// A connection to a backend that is open already.
+    pub(crate) fn take_open(&self, target: &Arc<BackendTarget>) -> Option<Checkout> {
+        self.backend(target).take_open()
+    }
+
+    /// Opens a connection to a backend, within its connect timeout.
+    pub(crate) async fn open(&self, target: &Arc<BackendTarget>) -> Result<Checkout, ConnectError> {
         let backend = self.backend(target);
-        if let Some(checkout) = backend.take_open() {
-            return Ok(checkout);
-        }
         // Apart, so that not every exchange has room for a connection's beginning.
         Box::pin(tokio::time::timeout(
             target.timeouts.connect,
