@@ -54,6 +54,7 @@ pub use config::*;
 pub use error::{Error, ErrorKind};
 pub use handler::{Exchange, Handler, Request, Response};
 pub use lb_core::Algorithm;
+pub use listener::InheritedSocket;
 pub use metrics::{BackendMetrics, CacheMetrics, Metrics, RateLimitMetrics, StoreMetrics};
 pub use running::{ConfigSource, Handle, LocalAddress, ReloadReport, ReloadStatus, Running};
 pub use server::Server;

@@ -19,7 +19,9 @@ use crate::drain::Drain;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{ErasedHandler, Handler};
-use crate::listener::{self, Accepted, Acceptor, Sockets, SocketsDraft};
+use crate::listener::{
+    self, Accepted, Acceptor, Inheritance, InheritedSocket, Sockets, SocketsDraft,
+};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::redis::{Link, Redis, Store};
 use crate::running::{ConfigSource, Handle, LocalAddress, Outside, Running};
@@ -35,6 +37,7 @@ pub struct Server {
     pub(crate) config: Config,
     handler: Option<Arc<dyn ErasedHandler>>,
     source: Option<Arc<dyn ConfigSource>>,
+    inheritance: Inheritance,
 }
 
 impl Server {
@@ -48,6 +51,7 @@ impl Server {
             config,
             handler: None,
             source: None,
+            inheritance: Inheritance::default(),
         })
     }
 
@@ -110,6 +114,11 @@ impl Server {
         self.source = Some(Arc::new(source));
     }
 
+    /// Lets a listener use a socket that listens already at an address of the configuration, now or after a reload.
+    pub fn inherit(&mut self, socket: InheritedSocket) {
+        self.inheritance.add(socket);
+    }
+
     /// Binds every listener and starts the workers, each a thread of its own.
     ///
     /// # Errors
@@ -137,6 +146,7 @@ impl Server {
         if let Some(source) = self.source {
             handle.set_source(source);
         }
+        let inheritance = Arc::new(self.inheritance);
         let workers = Workers {
             handle: handle.clone(),
             handler: self.handler,
@@ -149,8 +159,14 @@ impl Server {
         };
         let tracker = workers.tracker.clone();
         let addresses = workers
-            .start(threads, &self.config)
+            .start(threads, &self.config, Arc::clone(&inheritance))
             .inspect_err(|_| handle.force())?;
+        for address in inheritance.unused() {
+            tracing::warn!(
+                %address,
+                "a socket was inherited that no listener has the address of: clients of it wait for nothing"
+            );
+        }
         Ok(Running {
             addresses,
             handle,
@@ -200,8 +216,13 @@ struct Workers {
 
 impl Workers {
     /// Binds first, so that nothing has started where an address is taken.
-    fn start(self, threads: usize, config: &Config) -> Result<Vec<LocalAddress>, Error> {
-        let mut listeners = Some(SocketsDraft::first(config)?);
+    fn start(
+        self,
+        threads: usize,
+        config: &Config,
+        inheritance: Arc<Inheritance>,
+    ) -> Result<Vec<LocalAddress>, Error> {
+        let mut listeners = Some(SocketsDraft::first(config, &inheritance)?);
         let mut addresses = Vec::new();
         let mut desks = Vec::with_capacity(threads);
         let mut queues = Vec::with_capacity(threads);
@@ -226,12 +247,13 @@ impl Workers {
             // the kernel's hash would put several heavy ones on one worker.
             if let Some(listeners) = listeners.take() {
                 let desks = Arc::clone(&desks);
-                let sockets = Sockets::new(Acceptor {
+                let acceptor = Acceptor {
                     runtime: runtime.handle().clone(),
                     admissions: Arc::clone(&self.admissions),
                     deal: Arc::new(move |accepted| deal(&desks, accepted)),
                     drain: self.handle.drain().clone(),
-                });
+                };
+                let sockets = Sockets::new(acceptor, Arc::clone(&inheritance));
                 sockets.commit(listeners, config);
                 addresses = sockets.addresses();
                 self.handle.set_outside(Outside {
@@ -239,6 +261,7 @@ impl Workers {
                     admissions: Arc::clone(&self.admissions),
                 });
             }
+            self.handle.add_worker(runtime.handle().clone());
             let link = self.redis.as_ref().map(Redis::link);
             let pipeline = self.pipeline(link.clone());
             let drain = self.handle.drain().clone();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::{Accepted, Bound, Listener, accept, bind};
+use super::{Accepted, Bound, Inheritance, Listener, accept, bind};
 use crate::admission::Admissions;
 use crate::config::{Config, ListenAddress, ListenerConfig};
 use crate::drain::Drain;
@@ -29,6 +29,7 @@ pub(crate) struct Acceptor {
 /// The sockets that are listened on.
 pub(crate) struct Sockets {
     acceptor: Acceptor,
+    inheritance: Arc<Inheritance>,
     open: Mutex<Vec<Open>>,
 }
 
@@ -57,9 +58,10 @@ pub(crate) struct SocketsDraft {
 }
 
 impl Sockets {
-    pub(crate) fn new(acceptor: Acceptor) -> Self {
+    pub(crate) fn new(acceptor: Acceptor, inheritance: Arc<Inheritance>) -> Self {
         Self {
             acceptor,
+            inheritance,
             open: Mutex::default(),
         }
     }
@@ -68,7 +70,7 @@ impl Sockets {
     /// one of them, nothing has changed.
     pub(crate) fn draft(&self, config: &Config) -> Result<SocketsDraft, Error> {
         let open = self.open.lock();
-        SocketsDraft::build(config, &open)
+        SocketsDraft::build(config, &open, &self.inheritance)
     }
 
     /// Accepts as drafted: new sockets at once, on those that stay from the next connection on. What
@@ -108,10 +110,7 @@ impl Sockets {
             deal,
             drain,
         } = &self.acceptor;
-        let local = match &bound {
-            Bound::Tcp(_, address) => ListenAddress::Tcp(*address),
-            Bound::Unix(_, path) => ListenAddress::Unix(path.clone()),
-        };
+        let local = bound.address();
         let (drain, deal) = (drain.part(), Arc::clone(deal));
         let listener = Arc::new(ArcSwap::new(listener));
         runtime.spawn(accept(
@@ -146,11 +145,11 @@ impl Sockets {
 
 impl SocketsDraft {
     /// The listeners of a server that starts.
-    pub(crate) fn first(config: &Config) -> Result<Self, Error> {
-        Self::build(config, &[])
+    pub(crate) fn first(config: &Config, inheritance: &Inheritance) -> Result<Self, Error> {
+        Self::build(config, &[], inheritance)
     }
 
-    fn build(config: &Config, open: &[Open]) -> Result<Self, Error> {
+    fn build(config: &Config, open: &[Open], inheritance: &Inheritance) -> Result<Self, Error> {
         let mut wanted: Vec<(Key, Arc<Listener>, Option<Bound>)> = Vec::new();
         let mut certified = Vec::new();
         for (name, listener) in &config.listeners {
@@ -171,7 +170,7 @@ impl SocketsDraft {
                     of,
                 };
                 let is_open = open.iter().any(|open| open.key == key);
-                let bound = (!is_open).then(|| bind(address)).transpose()?;
+                let bound = (!is_open).then(|| bind(address, inheritance)).transpose()?;
                 wanted.push((key, Arc::clone(&built), bound));
             }
         }
