@@ -9,6 +9,7 @@
 
 mod answer;
 mod asking;
+mod explain;
 mod fetch;
 mod fill;
 mod handler;

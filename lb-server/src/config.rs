@@ -13,6 +13,7 @@ mod defaults;
 mod error;
 mod files;
 mod hash_key;
+mod hidden;
 mod layers;
 mod limit_key;
 mod model;

@@ -29,6 +29,7 @@ use crate::upstream::connections::Upstreams;
 use attempt::{Limits, Trial};
 use deadline::Deadline;
 use outgoing::Outgoing;
+pub(crate) use outgoing::hash_key;
 pub(crate) use retry::Retries;
 use retry::{Failed, Failure, Grant, Progress};
 
@@ -75,7 +76,7 @@ impl Dispatch {
     ) -> impl Future<Output = Result<Response<Body>, Reject>> + Send + 'a {
         let (mut parts, body) = request.into_parts();
         let bond = affinity::begin(exchange, pool, &mut parts.headers);
-        let key = outgoing::hash_key(pool, exchange, &parts.headers, &parts.uri);
+        let key = hash_key(pool, exchange.client_ip(), &parts.headers, &parts.uri);
         let now = clock::now();
         let errand = outgoing::outgoing(exchange, parts).map(|outgoing| Errand {
             dispatch: self,
@@ -108,6 +109,7 @@ impl Errand<'_> {
     async fn run(&mut self) -> Result<Response<Body>, Reject> {
         let mut now = self.arrived;
         let mut failure = None;
+        let mut is_first = true;
         loop {
             // After a failed attempt the failure says more than that nobody else is there.
             let picked = match self.pick(now).await {
@@ -121,6 +123,9 @@ impl Errand<'_> {
             };
             let target = Arc::clone(picked.target());
             let started = picked.started();
+            if !std::mem::take(&mut is_first) {
+                target.counters.retried();
+            }
             let body = match &self.replay {
                 None => Body::empty(),
                 Some(replay) => match replay.again() {

@@ -16,6 +16,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use crate::admin::CertificateStatus;
 use crate::admission::{Admission, Admissions};
 use crate::clock;
 use crate::config::{ListenAddress, ListenerConfig, ListenerTls, Protocol, RedirectScheme};
@@ -86,6 +87,13 @@ impl Listener {
 
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// What clients are shown, for operators.
+    fn certificates(&self) -> Vec<CertificateStatus> {
+        self.tls
+            .as_ref()
+            .map_or_else(Vec::new, |tls| tls.describe(&self.name))
     }
 
     /// Whether clients of both are shown the same certificates.

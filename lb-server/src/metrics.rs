@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 pub(crate) struct BackendCounters {
     requests: AtomicU64,
     errors: AtomicU64,
+    retries: AtomicU64,
     total_micros: AtomicU64,
     micros: Mutex<Histogram<u64>>,
 }
@@ -21,6 +22,7 @@ impl Default for BackendCounters {
         Self {
             requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             total_micros: AtomicU64::new(0),
             // Two digits are enough to act on; the histogram grows by itself up to the slowest.
             micros: Mutex::new(Histogram::new(2).expect("two significant digits are valid")),
@@ -44,6 +46,15 @@ impl BackendCounters {
     pub(crate) fn failed(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an attempt that comes here after another, or beside one.
+    pub(crate) fn retried(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     pub(crate) fn read(&self, in_flight: u32) -> BackendMetrics {

@@ -63,6 +63,51 @@ impl Route {
         Self { cache, ..self }
     }
 
+    /// Which requests it takes.
+    pub(crate) fn matches(&self) -> &RouteMatch {
+        &self.matches
+    }
+
+    /// Which of its parts a request does not match; none where it takes the request.
+    pub(crate) fn refusals(
+        &self,
+        host: &str,
+        path: &str,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Vec<String> {
+        let RouteMatch {
+            host: hosts,
+            path: pattern,
+            methods,
+            headers: wanted,
+        } = &self.matches;
+        let mut refusals = Vec::new();
+        if !takes_host(hosts, host) {
+            let hosts = hosts.join(", ");
+            refusals.push(format!("host `{host}` is not {hosts}"));
+        }
+        if let Some(pattern) = pattern
+            && !takes_path(pattern, path)
+        {
+            refusals.push(format!("path `{path}` is not {pattern}"));
+        }
+        if !takes_method(methods, method) {
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            let methods = methods.join(", ");
+            refusals.push(format!("method {method} is not {methods}"));
+        }
+        for (name, value) in wanted {
+            if !takes_field(name, value.as_deref(), headers) {
+                refusals.push(match value {
+                    Some(value) => format!("field `{name}` is not {value}"),
+                    None => format!("field `{name}` is absent"),
+                });
+            }
+        }
+        refusals
+    }
+
     fn takes(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> bool {
         takes_host(&self.matches.host, host)
             && self
@@ -75,13 +120,7 @@ impl Route {
                 .matches
                 .headers
                 .iter()
-                .all(|(name, wanted)| match wanted {
-                    Some(wanted) => headers
-                        .get_all(name)
-                        .iter()
-                        .any(|value| value == wanted.as_str()),
-                    None => headers.contains_key(name),
-                })
+                .all(|(name, wanted)| takes_field(name, wanted.as_deref(), headers))
     }
 }
 
@@ -149,6 +188,13 @@ fn takes_method(methods: &[Method], method: &Method) -> bool {
     methods.is_empty()
         || methods.contains(method)
         || *method == Method::HEAD && methods.contains(&Method::GET)
+}
+
+fn takes_field(name: &http::HeaderName, wanted: Option<&str>, headers: &HeaderMap) -> bool {
+    match wanted {
+        Some(wanted) => headers.get_all(name).iter().any(|value| value == wanted),
+        None => headers.contains_key(name),
+    }
 }
 
 /// Fills the placeholders of a redirect, in one pass: what is filled in is not looked at again.

@@ -1,5 +1,8 @@
 //! A server that is listening, and the way to it from anywhere.
 
+mod counted;
+mod operate;
+mod rehearse;
 mod reload;
 mod report;
 
@@ -13,6 +16,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::{CertificateStatus, News};
 use crate::admission::Admissions;
 use crate::cache::Purge;
 use crate::config::{BackendConfig, Config, ListenAddress};
@@ -35,6 +39,7 @@ pub use report::{ReloadReport, ReloadStatus};
 /// Dropping it ends everything at once; [`Running::shutdown`] drains.
 #[derive(Debug)]
 pub struct Running {
+    pub(crate) admin: Option<LocalAddress>,
     pub(crate) addresses: Vec<LocalAddress>,
     pub(crate) handle: Handle,
     /// Counts the worker threads.
@@ -78,6 +83,11 @@ impl Running {
     /// Every address that was listened on at the start; [`Handle::local_addrs`] knows the present ones.
     pub fn local_addrs(&self) -> &[LocalAddress] {
         &self.addresses
+    }
+
+    /// Where the admin API is, if there is one.
+    pub fn admin_addr(&self) -> Option<&LocalAddress> {
+        self.admin.as_ref()
     }
 
     /// The way to the running server from anywhere.
@@ -157,6 +167,7 @@ struct HandleInner {
     reloads: ReloadCounters,
     requested: CancellationToken,
     drain: Drain,
+    news: News,
 }
 
 /// What a reload changes besides the snapshot.
@@ -185,6 +196,7 @@ impl Handle {
                 reloads: ReloadCounters::default(),
                 requested: CancellationToken::new(),
                 drain: Drain::default(),
+                news: News::default(),
             }),
         }
     }
@@ -203,6 +215,16 @@ impl Handle {
 
     pub(crate) fn drain(&self) -> &Drain {
         &self.inner.drain
+    }
+
+    /// What happens, for those who listen.
+    pub(crate) fn news(&self) -> &News {
+        &self.inner.news
+    }
+
+    /// A way to the store, where there is one.
+    pub(crate) fn link(&self) -> Option<Arc<dyn Store>> {
+        self.inner.link.get().cloned()
     }
 
     /// Makes the connections of one worker known, so that removed backends can be forgotten there.
@@ -266,6 +288,12 @@ impl Handle {
         Arc::clone(&self.snapshot().config)
     }
 
+    /// What clients are shown by listeners that speak TLS; how many days are left is not told.
+    pub(crate) fn certificates(&self) -> Vec<CertificateStatus> {
+        let outside = self.inner.outside.get();
+        outside.map_or_else(Vec::new, |outside| outside.sockets.certificates())
+    }
+
     /// Every address that is listened on.
     pub fn local_addrs(&self) -> Vec<LocalAddress> {
         let outside = self.inner.outside.get();
@@ -281,6 +309,11 @@ impl Handle {
     pub fn force(&self) {
         self.inner.requested.cancel();
         self.inner.drain.force();
+    }
+
+    /// Whether a shutdown was asked for; the server may still serve.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.requested.is_cancelled()
     }
 
     /// Whether the server takes nothing new.

@@ -9,7 +9,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::{About, AdminListener, Guard, LogControl, Service};
 use crate::admission::{Admissions, Bounds};
+use crate::clock;
 use crate::config::{
     BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig, RateLimitConfig,
     ServerConfig, SessionConfig,
@@ -36,6 +38,8 @@ const DEFAULT: &str = "default";
 pub struct Server {
     pub(crate) config: Config,
     handler: Option<Arc<dyn ErasedHandler>>,
+    log: Option<Arc<dyn LogControl>>,
+    config_path: Option<String>,
     source: Option<Arc<dyn ConfigSource>>,
     inheritance: Inheritance,
 }
@@ -50,6 +54,8 @@ impl Server {
         Ok(Self {
             config,
             handler: None,
+            log: None,
+            config_path: None,
             source: None,
             inheritance: Inheritance::default(),
         })
@@ -109,6 +115,16 @@ impl Server {
         self.handler = Some(Arc::new(handler));
     }
 
+    /// Lets the admin API read and change how much is logged.
+    pub fn set_log_control(&mut self, control: impl LogControl) {
+        self.log = Some(Arc::new(control));
+    }
+
+    /// Says which file the configuration came from, for operators to read.
+    pub fn set_config_path(&mut self, path: impl Into<String>) {
+        self.config_path = Some(path.into());
+    }
+
     /// Says where the configuration comes from, so that [`Handle::reload_from_source`] reads it again.
     pub fn set_config_source(&mut self, source: impl ConfigSource) {
         self.source = Some(Arc::new(source));
@@ -135,6 +151,13 @@ impl Server {
             .or_else(|| std::thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
         let admissions = Admissions::new(bounds(&self.config.server));
+        let inheritance = Arc::new(self.inheritance);
+        let admin = self.config.admin.as_ref();
+        let admin = admin
+            .map(|config| {
+                AdminListener::bind(config, &inheritance).map(|listener| (config, listener))
+            })
+            .transpose()?;
         let entropy = Entropy::from_system().map_err(|error| {
             Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
         })?;
@@ -143,10 +166,32 @@ impl Server {
         if let Some(redis) = &redis {
             handle.set_store(redis.report());
         }
+        let entropy = Arc::new(entropy);
+        let mut admin_address = None;
+        let admin = admin.map(|(config, listener)| {
+            admin_address = Some(LocalAddress {
+                listener: "admin".to_owned(),
+                address: listener.address(),
+                is_tls: listener.is_tls(),
+            });
+            let about = About {
+                started: clock::now(),
+                admissions: Arc::clone(&admissions),
+                log: self.log,
+                has_dashboard: config.dashboard,
+                config_path: self.config_path,
+                entropy: Arc::clone(&entropy),
+            };
+            let service = Service::new(
+                handle.clone(),
+                Guard::new(config).with_names(listener.names()),
+                about,
+            );
+            (listener, Arc::new(service))
+        });
         if let Some(source) = self.source {
             handle.set_source(source);
         }
-        let inheritance = Arc::new(self.inheritance);
         let workers = Workers {
             handle: handle.clone(),
             handler: self.handler,
@@ -154,7 +199,7 @@ impl Server {
             connector: Arc::new(SocketConnector),
             redis,
             instance: entropy.draw(),
-            entropy: Arc::new(entropy),
+            entropy,
             tracker: TaskTracker::new(),
         };
         let tracker = workers.tracker.clone();
@@ -167,7 +212,13 @@ impl Server {
                 "a socket was inherited that no listener has the address of: clients of it wait for nothing"
             );
         }
+        if let Some((listener, service)) = admin {
+            listener
+                .start(service, handle.drain().clone(), tracker.token())
+                .inspect_err(|_| handle.force())?;
+        }
         Ok(Running {
+            admin: admin_address,
             addresses,
             handle,
             workers: tracker,

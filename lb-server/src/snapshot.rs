@@ -1,6 +1,7 @@
 //! What is in force: routes and pools, made of a configuration, replaced as one.
 
 mod draft;
+mod operate;
 mod policy;
 
 use std::collections::{BTreeMap, HashMap};
@@ -31,6 +32,7 @@ use crate::sessions::SessionService;
 use crate::tls::{self, ClientTls};
 
 pub(crate) use draft::Draft;
+use operate::Operated;
 
 /// Everything that an exchange reads of the configuration.
 #[derive(Debug)]
@@ -66,6 +68,7 @@ pub(crate) struct PoolEntry {
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) affinity: Option<Box<Affinity>>,
     config: LoadBalancerConfig,
+    operated: Arc<Operated>,
     targets: Arc<RwLock<Targets>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
     tls: Mutex<Option<ClientTls>>,
@@ -156,6 +159,7 @@ impl PoolEntry {
     /// Adds a backend while picks go on.
     pub(crate) fn add(&self, config: &BackendConfig) -> Result<BackendId, Error> {
         let id = self.insert(config)?;
+        self.operated.note(&id, clock::now());
         self.seal();
         Ok(id)
     }
@@ -236,6 +240,7 @@ impl PoolEntry {
     /// Takes a backend out; what it is answering goes on.
     pub(crate) fn remove(&self, id: &BackendId) -> bool {
         let removed = self.balancer.remove(id);
+        self.operated.forget(id);
         if let Some(target) = self.targets.write().0.remove(id) {
             target.give_up();
         }
@@ -248,7 +253,11 @@ impl PoolEntry {
     /// Begins or ends the drain of a backend. Returns whether there is such a backend.
     pub(crate) fn set_draining(&self, id: &BackendId, draining: bool) -> bool {
         let is_known = self.balancer.set_draining(id, draining);
-        self.queue.wake_all(clock::now());
+        let now = clock::now();
+        if is_known {
+            self.operated.note(id, now);
+        }
+        self.queue.wake_all(now);
         is_known
     }
 

@@ -14,6 +14,7 @@ mod health;
 mod limits;
 mod malformed;
 mod memory;
+mod operate;
 mod queue;
 mod record;
 mod reload;

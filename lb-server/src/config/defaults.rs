@@ -1,5 +1,6 @@
 //! The defaults: the only place that holds them.
 
+mod admin;
 mod cache;
 mod resilience;
 mod sessions;
@@ -33,6 +34,7 @@ impl Default for Config {
             rate_limits: BTreeMap::new(),
             redis: None,
             sessions: None,
+            admin: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! value says about another (a route naming a pool that does not exist) is checked once, when a
 //! `Server` is made of them.
 
+mod admin;
 mod cache;
 mod limits;
 mod redis;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lb_core::Algorithm;
 
+pub use admin::*;
 pub use cache::*;
 pub use limits::*;
 pub use redis::*;
@@ -45,6 +47,8 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
     /// `[sessions]`; `None` is off.
     pub sessions: Option<SessionConfig>,
+    /// `[admin]`; `None` (`"off"`) is no admin API.
+    pub admin: Option<AdminConfig>,
 }
 
 /// `[server]`: what holds for the whole process.

@@ -60,6 +60,7 @@ fn required(definition: &str) -> &'static [&'static str] {
         "Respond" => &["status"],
         "RateLimit" => &["limit"],
         "Redis" => &["url"],
+        "Admin" => &["address"],
         _ => &[],
     }
 }

@@ -1,5 +1,6 @@
 //! From the tree as written to the configuration as meant.
 
+mod admin;
 mod cache;
 mod limits;
 mod listener;
@@ -30,7 +31,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 14] = [
+pub(super) const TOP_LEVEL: [&str; 15] = [
     "version",
     "listen",
     "tls",
@@ -45,6 +46,7 @@ pub(super) const TOP_LEVEL: [&str; 14] = [
     "rate_limits",
     "redis",
     "sessions",
+    "admin",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -75,6 +77,9 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             });
             short.add_to(&mut config);
             fields.read_some("sessions", &mut config.sessions, sessions::sessions);
+            fields.read("admin", &mut config.admin, |cursor| {
+                resilience::unless_off(cursor, admin::admin)
+            });
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);

@@ -10,14 +10,14 @@ use lb_session::AffinityMode;
 use lb_session::cookie::SameSite;
 
 use super::model::{
-    AffinityConfig, BackendConfig, BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy,
-    CacheQuery, CircuitBreakerConfig, Config, ForwardedFields, HashConfig, HashKey, HeaderChanges,
-    HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
-    ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError, OutlierDetectionConfig,
-    PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig,
-    RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig,
-    RouteMatch, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange, StoreKind,
-    SuccessRateConfig, TargetConfig, UnderscoreHeaders,
+    AdminConfig, AdminToken, AffinityConfig, BackendConfig, BackendTlsConfig, BackoffConfig,
+    CacheConfig, CachePolicy, CacheQuery, CircuitBreakerConfig, Config, ForwardedFields,
+    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, HttpProbeConfig,
+    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
+    OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm,
+    RateLimitConfig, RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig,
+    RetryOn, RouteConfig, RouteMatch, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange,
+    StoreKind, SuccessRateConfig, TargetConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -42,6 +42,7 @@ setters!(Config {
     server: ProcessConfig,
     redis: RedisConfig => Some,
     sessions: SessionConfig => Some,
+    admin: AdminConfig => Some,
 });
 
 impl Config {
@@ -328,6 +329,12 @@ setters!(RedisConfig {
     prefix: impl Into<String> => Into::into,
     timeout: Duration,
     on_store_error: OnStoreError,
+});
+
+setters!(AdminConfig {
+    token: AdminToken => Some,
+    dashboard: bool,
+    tls: ListenerTls,
 });
 
 setters!(CacheConfig {

@@ -13,6 +13,7 @@ macro_rules! schemas {
 
 use schemas;
 
+mod admin;
 mod cache;
 mod convert;
 mod limits;
@@ -29,6 +30,7 @@ use serde_json::{Map, Value};
 use limits::RateLimit;
 use redis::Redis;
 use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
+pub(super) use sessions::HIDDEN;
 use sessions::{Affinity, Sessions};
 
 /// The configuration of a load balancer, in the long form.
@@ -57,6 +59,9 @@ pub(super) struct File {
     /// Sessions for a program's request handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<Sessions>,
+    /// The admin API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<OrOff<admin::Admin>>,
 }
 
 /// A string such as "30s", "250ms", "1h30m".

@@ -1,5 +1,6 @@
 //! A request as a backend gets it, and what is hashed of it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{COOKIE, HOST};
@@ -100,19 +101,14 @@ impl Outgoing {
 }
 
 /// What the strategies that hash hash for this request.
-pub(super) fn hash_key(
+pub(crate) fn hash_key(
     pool: &PoolEntry,
-    exchange: &Exchange,
+    client: IpAddr,
     headers: &HeaderMap,
     uri: &Uri,
 ) -> Option<u64> {
-    let client = || {
-        lb_core::hash::client_address(
-            exchange.client_ip(),
-            pool.hash.ipv4_prefix,
-            pool.hash.ipv6_prefix,
-        )
-    };
+    let client =
+        || lb_core::hash::client_address(client, pool.hash.ipv4_prefix, pool.hash.ipv6_prefix);
     match pool.balancer.algorithm() {
         Algorithm::IpHash => Some(client()),
         Algorithm::ConsistentHashing => Some(match &pool.hash.key {

@@ -82,6 +82,18 @@ impl Retries {
         }
     }
 
+    pub(crate) fn is_on(&self) -> bool {
+        self.config.attempts.get() > 1 || self.config.hedge.is_some()
+    }
+
+    /// How many it would grant now: after an answer, and after other failures.
+    pub(crate) fn available(&self, now: Instant) -> (u32, u32) {
+        if !self.is_on() {
+            return (0, 0);
+        }
+        self.budget.available(&self.policy, now)
+    }
+
     /// What outlives the configuration.
     pub(crate) fn budget(&self) -> &Arc<RetryBudget> {
         &self.budget

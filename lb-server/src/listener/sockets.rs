@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::{Accepted, Bound, Inheritance, Listener, accept, bind};
+use crate::admin::CertificateStatus;
 use crate::admission::Admissions;
 use crate::config::{Config, ListenAddress, ListenerConfig};
 use crate::drain::Drain;
@@ -129,6 +130,20 @@ impl Sockets {
     }
 
     /// Every address that is listened on.
+    /// What each listener shows its clients, once.
+    pub(crate) fn certificates(&self) -> Vec<CertificateStatus> {
+        let open = self.open.lock();
+        let mut told: Vec<Arc<str>> = Vec::new();
+        let mut certificates = Vec::new();
+        for listener in open.iter().map(|open| open.listener.load_full()) {
+            if !told.contains(&listener.name) {
+                told.push(Arc::clone(&listener.name));
+                certificates.extend(listener.certificates());
+            }
+        }
+        certificates
+    }
+
     pub(crate) fn addresses(&self) -> Vec<LocalAddress> {
         let open = self.open.lock();
         let address = |open: &Open| {

@@ -151,11 +151,16 @@ impl Handle {
         result
     }
 
-    fn replace(&self, loaded: LoadedConfig) -> Result<ReloadReport, Error> {
+    pub(super) fn check_may_reload(&self) -> Result<(), Error> {
         if self.inner.requested.is_cancelled() || self.is_draining() {
             let text = "the server is draining, so its configuration stays as it is";
             return Err(Error::new(ErrorKind::Draining, text));
         }
+        Ok(())
+    }
+
+    fn replace(&self, loaded: LoadedConfig) -> Result<ReloadReport, Error> {
+        self.check_may_reload()?;
         let LoadedConfig {
             mut config,
             warnings,
@@ -192,7 +197,7 @@ impl Handle {
 }
 
 /// Puts back what a running server cannot change, and says so.
-fn keep_what_needs_a_restart(before: &Config, config: &mut Config) -> Vec<String> {
+pub(super) fn keep_what_needs_a_restart(before: &Config, config: &mut Config) -> Vec<String> {
     let mut kept = Vec::new();
     let mut keep = |key: &str| kept.push(key.to_owned());
     if config.server.threads != before.server.threads {
@@ -202,6 +207,10 @@ fn keep_what_needs_a_restart(before: &Config, config: &mut Config) -> Vec<String
     if config.server.pseudonym != before.server.pseudonym {
         config.server.pseudonym.clone_from(&before.server.pseudonym);
         keep("server.pseudonym");
+    }
+    if config.admin != before.admin {
+        config.admin.clone_from(&before.admin);
+        keep("admin");
     }
     if config.redis != before.redis {
         config.redis.clone_from(&before.redis);

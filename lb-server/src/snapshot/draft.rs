@@ -11,6 +11,7 @@ use http::HeaderValue;
 use lb_core::{BackendId, Pool, PoolParameters, PoolPlan, PoolPolicy, QueuePolicy, RetryBudget};
 use parking_lot::{Mutex, RwLock};
 
+use super::operate::Operated;
 use super::policy::policy;
 use super::{PoolEntry, Snapshot, Targets};
 use crate::affinity::Affinity;
@@ -130,12 +131,13 @@ impl PoolDraft {
             let text = format!("pool `{name}` cannot be used: {error}");
             Error::new(ErrorKind::Config, text)
         };
-        let (balancer, queue, budget, shared) = match before {
+        let (balancer, queue, budget, shared, operated) = match before {
             Some(before) => (
                 Arc::clone(&before.balancer),
                 Arc::clone(&before.queue),
                 Arc::clone(before.retries.budget()),
                 Arc::clone(&before.targets),
+                Arc::clone(&before.operated),
             ),
             None => {
                 let empty = Pool::new(PoolParameters::default(), Vec::new(), now).map_err(wrong)?;
@@ -144,6 +146,7 @@ impl PoolDraft {
                     Arc::new(Queue::default()),
                     Arc::new(RetryBudget::new(now)),
                     Arc::new(RwLock::default()),
+                    Arc::new(Operated::new(now)),
                 )
             }
         };
@@ -158,6 +161,7 @@ impl PoolDraft {
                 .timeout(config.timeouts.queue),
             affinity,
             config: config.clone(),
+            operated,
             targets: shared,
             tls: Mutex::new(None),
         };
@@ -194,6 +198,7 @@ impl PoolDraft {
             balancer,
             queue,
             targets,
+            operated,
             ..
         } = &*self.entry;
         // Nothing can be picked before it is known where it is.
@@ -209,12 +214,14 @@ impl PoolDraft {
             if let Some(gone) = targets.write().0.remove(&id) {
                 gone.give_up();
             }
+            operated.forget(&id);
         }
         for status in balancer.backends(now) {
             let id = status.backend.id;
             if status.is_draining || !status.is_enabled {
                 balancer.set_draining(&id, false);
                 balancer.set_enabled(&id, true);
+                operated.note(&id, now);
                 undone.push(id);
             }
         }

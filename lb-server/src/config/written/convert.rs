@@ -45,6 +45,7 @@ impl From<&Config> for File {
                 .collect(),
             redis: config.redis.as_ref().map(Into::into),
             sessions: config.active_sessions().map(Into::into),
+            admin: config.admin.as_ref().map(|admin| OrOff::On(admin.into())),
         }
     }
 }
@@ -139,7 +140,7 @@ fn listener(config: &ListenerConfig) -> Listener {
     }
 }
 
-fn tls(config: &ListenerTls) -> Tls {
+pub(super) fn tls(config: &ListenerTls) -> Tls {
     match config {
         ListenerTls::Off => Tls::Word("off"),
         ListenerTls::SelfSigned { names } if names.as_slice() == ["localhost"] => {
