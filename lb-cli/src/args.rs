@@ -2,6 +2,7 @@
 
 mod config;
 mod demo_backend;
+mod operate;
 mod serve;
 mod tools;
 
@@ -11,6 +12,12 @@ pub(crate) use self::config::{
     ConfigArguments, ConfigCommand, ConvertArguments, InitArguments, Notation, ShowArguments,
 };
 pub(crate) use self::demo_backend::DemoBackendArguments;
+pub(crate) use self::operate::{
+    AdminArguments, BackendAddArguments, BackendArguments, BackendCommand, BackendIdArguments,
+    BackendListArguments, BackendWeightArguments, CacheArguments, CacheCommand, HealthArguments,
+    LogLevelArguments, ReloadArguments, SessionArguments, SessionCommand, StatusArguments,
+    StopArguments, TopArguments,
+};
 pub(crate) use self::serve::{CheckArguments, CheckFormat, ServeArguments};
 pub(crate) use self::tools::{
     CompletionsArguments, GenCertArguments, KeyType, ManArguments, VersionArguments,
@@ -42,6 +49,15 @@ pub(crate) enum Command {
     Check(CheckArguments),
     Init(InitArguments),
     Config(ConfigArguments),
+    Status(StatusArguments),
+    Top(TopArguments),
+    Health(HealthArguments),
+    Backend(BackendArguments),
+    Reload(ReloadArguments),
+    Stop(StopArguments),
+    Cache(CacheArguments),
+    Session(SessionArguments),
+    LogLevel(LogLevelArguments),
     GenCert(GenCertArguments),
     DemoBackend(DemoBackendArguments),
     Completions(CompletionsArguments),
