@@ -14,9 +14,9 @@ pub(crate) use self::config::{
 pub(crate) use self::demo_backend::DemoBackendArguments;
 pub(crate) use self::operate::{
     AdminArguments, BackendAddArguments, BackendArguments, BackendCommand, BackendIdArguments,
-    BackendListArguments, BackendWeightArguments, CacheArguments, CacheCommand, HealthArguments,
-    LogLevelArguments, ReloadArguments, SessionArguments, SessionCommand, StatusArguments,
-    StopArguments, TopArguments,
+    BackendListArguments, BackendWeightArguments, CacheArguments, CacheCommand, DiffArguments,
+    HealthArguments, LogLevelArguments, ReloadArguments, RouteArguments, SessionArguments,
+    SessionCommand, StatusArguments, StopArguments, TopArguments,
 };
 pub(crate) use self::serve::{CheckArguments, CheckFormat, ServeArguments};
 pub(crate) use self::tools::{
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Top(TopArguments),
     Health(HealthArguments),
     Backend(BackendArguments),
+    Route(RouteArguments),
     Reload(ReloadArguments),
     Stop(StopArguments),
     Cache(CacheArguments),

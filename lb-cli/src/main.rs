@@ -22,6 +22,7 @@ mod output;
 mod paint;
 mod reload;
 mod serve;
+mod service;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Top(arguments) => operate::top(&arguments),
         Command::Health(arguments) => operate::health(&arguments),
         Command::Backend(arguments) => operate::backend(&arguments),
+        Command::Route(arguments) => operate::route(&arguments),
         Command::Reload(arguments) => operate::reload(&arguments),
         Command::Stop(arguments) => operate::stop(&arguments),
         Command::Cache(arguments) => operate::cache(&arguments),

@@ -19,6 +19,7 @@ use crate::locate::locate;
 use crate::logging;
 use crate::output;
 use crate::reload::{Files, Reloads};
+use crate::service;
 
 /// Serves until a signal, or only checks with `--check`.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
@@ -57,9 +58,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
         let running = start(config, layers).await?;
         announce(&running);
         let handle = running.handle();
+        service::ready(&handle);
         tokio::select! {
             ended = until_signalled(running, &mut signals) => ended,
-            never = reloads.follow(handle) => match never {},
+            never = reloads.follow(handle.clone()) => match never {},
+            never = service::follow(handle) => match never {},
         }
     })
 }
@@ -80,6 +83,9 @@ where
 /// Starts a server that reads the same layers again when it is reloaded.
 async fn start(config: Config, layers: Layers) -> Result<Running, Failure> {
     let mut server = Server::from_config(config).map_err(start_failure)?;
+    for socket in service::inherited() {
+        server.inherit(socket);
+    }
     server.set_config_source(move || layers.load().map_err(|failure| failure.into_error().into()));
     server.start().await.map_err(start_failure)
 }

@@ -305,6 +305,11 @@ impl Handle {
         self.inner.requested.cancel();
     }
 
+    /// Completes when a shutdown was asked for, by whomever.
+    pub async fn shutdown_requested(&self) {
+        self.inner.requested.cancelled().await;
+    }
+
     /// Ends everything at once; running exchanges are reset.
     pub fn force(&self) {
         self.inner.requested.cancel();

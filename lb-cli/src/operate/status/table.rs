@@ -174,6 +174,10 @@ fn shortened(name: &str, width: usize) -> String {
     if letters.len() <= width {
         return name.to_owned();
     }
+    // The usual scheme is what is missed least.
+    if let Some(rest) = name.strip_prefix("http://") {
+        return shortened(rest, width);
+    }
     let tail = width.saturating_sub(1) * 2 / 3;
     let head = width.saturating_sub(1) - tail;
     let mut short: String = letters[..head].iter().collect();
