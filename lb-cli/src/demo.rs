@@ -5,24 +5,33 @@
 #[path = "../../lb-server/examples/app.rs"]
 mod app;
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lb_server::{
-    Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig, RateLimitConfig, Running, Server,
-    ServerConfig, SessionConfig,
+    AdminConfig, Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig, RateLimitConfig,
+    Running, Server, ServerConfig, SessionConfig,
 };
 
 use crate::demo_backend::{self, Toy};
 use crate::failure::{Exit, Failure};
+use crate::logging::Log;
 use crate::output;
 use crate::serve::{Signals, announce, start_failure, until_signalled};
 
 const LISTEN: &str = "127.0.0.1:8443";
+const ADMIN: &str = "127.0.0.1:9900";
 const DELAYS_MS: [(&str, u64); 3] = [("a", 0), ("b", 10), ("c", 40)];
 
 /// Serves the example application in front of three toy backends, until a signal.
-pub(crate) async fn serve(listen: Option<&str>) -> Result<Exit, Failure> {
+///
+/// `admin` is where the admin API is to be, or `off`.
+pub(crate) async fn serve(
+    listen: Option<&str>,
+    admin: Option<&str>,
+    log: Log,
+) -> Result<Exit, Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         "starting the demonstration"
@@ -33,13 +42,43 @@ pub(crate) async fn serve(listen: Option<&str>) -> Result<Exit, Failure> {
         let toy = Toy::new(name, Duration::from_millis(delay_ms));
         backends.push(demo_backend::start(toy, 0, false).await?);
     }
-    let running = start(listen.unwrap_or(LISTEN), &backends).await?;
+    let mut server = server(listen.unwrap_or(LISTEN), &backends)?;
+    server.set_log_control(log);
+    if let Some(admin) = admin_api(admin)? {
+        server.set_admin(admin).map_err(start_failure)?;
+    }
+    let running = server.start().await.map_err(start_failure)?;
     announce(&running);
     explain(&running, &backends);
     until_signalled(running, &mut signals).await
 }
 
-async fn start(listen: &str, backends: &[Running]) -> Result<Running, Failure> {
+/// Where the admin API is; an address that nobody asked for and that is taken is none.
+fn admin_api(wanted: Option<&str>) -> Result<Option<AdminConfig>, Failure> {
+    let address = match wanted {
+        Some("off") => return Ok(None),
+        Some(address) => address,
+        None if TcpListener::bind(ADMIN).is_ok() => ADMIN,
+        None => {
+            output::message(format_args!(
+                "{ADMIN} is taken, so there is no admin API; `--admin ADDR` puts it elsewhere"
+            ));
+            return Ok(None);
+        }
+    };
+    let address = address
+        .parse()
+        .context("the address of the admin API cannot be used")
+        .map_err(|error| {
+            Failure::usage(
+                error,
+                "write `--admin 127.0.0.1:9900` or `--admin unix:/run/lb.sock`",
+            )
+        })?;
+    Ok(Some(AdminConfig::at(address)))
+}
+
+fn server(listen: &str, backends: &[Running]) -> Result<Server, Failure> {
     let mut server = Server::new(
         ServerConfig::new(listen).tls_self_signed(&["localhost", "127.0.0.1", "::1"]),
         LoadBalancerConfig::new(Algorithm::RoundRobin),
@@ -57,7 +96,7 @@ async fn start(listen: &str, backends: &[Running]) -> Result<Running, Failure> {
         server.add_backend(backend).map_err(start_failure)?;
     }
     server.set_request_handler(app::app);
-    server.start().await.map_err(start_failure)
+    Ok(server)
 }
 
 fn explain(running: &Running, backends: &[Running]) {
@@ -67,6 +106,9 @@ fn explain(running: &Running, backends: &[Running]) {
             "backend {name}, which waits {delay_ms} ms: http://{}",
             backend.local_addr()
         ));
+    }
+    if let Some(admin) = running.admin_addr() {
+        output::message(format_args!("dashboard and admin API: {admin}"));
     }
     output::message(format_args!(
         "\nTry:\n\

@@ -68,6 +68,14 @@ impl Layers {
             let name = format!("--backend {url}");
             over = over.flag(&name, &format!("backends[{index}]"), &quoted(url));
         }
+        match arguments.admin.as_deref() {
+            Some("off") => over = over.flag("--admin off", "admin", "off"),
+            Some(address) => {
+                let name = format!("--admin {address}");
+                over = over.flag(&name, "admin.address", &quoted(address));
+            }
+            None => {}
+        }
         for (path, value) in &arguments.set {
             over = over.set(&format!("{path}={value}"));
         }

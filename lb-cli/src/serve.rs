@@ -16,18 +16,22 @@ use crate::demo;
 use crate::failure::{Exit, Failure};
 use crate::layers::Layers;
 use crate::locate::locate;
-use crate::logging;
+use crate::logging::{self, Log};
 use crate::output;
 use crate::reload::{Files, Reloads};
 use crate::service;
 
 /// Serves until a signal, or only checks with `--check`.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
-    logging::start(&arguments.verbosity);
+    let log = logging::start(&arguments.verbosity);
     let layers = Layers::of_environment(locate(arguments.config.as_deref()));
     let nothing_is_configured = layers.is_empty() && !arguments.describes_a_server();
     if nothing_is_configured && !arguments.check {
-        return block_on(demo::serve(arguments.listen.as_deref()));
+        return block_on(demo::serve(
+            arguments.listen.as_deref(),
+            arguments.admin.as_deref(),
+            log,
+        ));
     }
     let layers = layers.with_flags(arguments);
     if arguments.check {
@@ -55,7 +59,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
     block_on(async {
         let mut signals = Signals::listen()?;
         let reloads = Reloads::listen(arguments.watch.then_some(files))?;
-        let running = start(config, layers).await?;
+        let running = start(config, layers, log).await?;
         announce(&running);
         let handle = running.handle();
         service::ready(&handle);
@@ -81,10 +85,14 @@ where
 }
 
 /// Starts a server that reads the same layers again when it is reloaded.
-async fn start(config: Config, layers: Layers) -> Result<Running, Failure> {
+async fn start(config: Config, layers: Layers, log: Log) -> Result<Running, Failure> {
     let mut server = Server::from_config(config).map_err(start_failure)?;
     for socket in service::inherited() {
         server.inherit(socket);
+    }
+    server.set_log_control(log);
+    if let Some(path) = layers.path() {
+        server.set_config_path(path.display().to_string());
     }
     server.set_config_source(move || layers.load().map_err(|failure| failure.into_error().into()));
     server.start().await.map_err(start_failure)
@@ -97,6 +105,9 @@ pub(crate) fn announce(running: &Running) {
             "listening name={} url={local}",
             local.listener
         ));
+    }
+    if let Some(admin) = running.admin_addr() {
+        output::line(format_args!("admin url={admin}"));
     }
 }
 

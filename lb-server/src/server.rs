@@ -13,8 +13,8 @@ use crate::admin::{About, AdminListener, Guard, LogControl, Service};
 use crate::admission::{Admissions, Bounds};
 use crate::clock;
 use crate::config::{
-    BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig, RateLimitConfig,
-    ServerConfig, SessionConfig,
+    AdminConfig, BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig,
+    RateLimitConfig, ServerConfig, SessionConfig,
 };
 use crate::dispatch::Dispatch;
 use crate::drain::Drain;
@@ -113,6 +113,15 @@ impl Server {
     /// Makes a program's own code the target of every route that names no other.
     pub fn set_request_handler(&mut self, handler: impl Handler) {
         self.handler = Some(Arc::new(handler));
+    }
+
+    /// Gives the server an admin API.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where it would be open to strangers: an address off this machine without a token.
+    pub fn set_admin(&mut self, admin: AdminConfig) -> Result<(), Error> {
+        self.config.admin = Some(admin);
+        self.config.check().map_err(Error::config)
     }
 
     /// Lets the admin API read and change how much is logged.

@@ -365,3 +365,77 @@ fn said(operation: Operation, generator: &mut SchemaGenerator) -> Said {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Each method and path of the description.
+    fn described(document: &Value) -> BTreeSet<(String, String)> {
+        let paths = document["paths"].as_object().unwrap();
+        let of_path = |(path, operations): (&String, &Value)| {
+            let methods: Vec<String> = operations.as_object().unwrap().keys().cloned().collect();
+            let path = path.clone();
+            methods
+                .into_iter()
+                .map(move |method| (method, path.clone()))
+        };
+        paths.iter().flat_map(of_path).collect()
+    }
+
+    #[test]
+    fn what_is_there_is_described_and_what_is_described_is_there() {
+        let document = document();
+        let described = described(&document);
+        for endpoint in &ENDPOINTS {
+            let method = endpoint.method.as_str().to_ascii_lowercase();
+            let key = (method, endpoint.path.to_owned());
+            assert!(described.contains(&key), "{key:?}");
+        }
+        for (method, path) in &described {
+            let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
+            let real = path.replace(['{', '}'], "");
+            let found = super::super::table::find(&method, &real);
+            assert!(
+                matches!(found, super::super::table::Found::Endpoint(..)),
+                "{method} {path}"
+            );
+        }
+        assert_eq!(described.len(), ENDPOINTS.len());
+    }
+
+    #[test]
+    fn every_type_that_is_named_is_there() {
+        let text = document().to_string();
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let named = text.split("\"#/components/schemas/").skip(1);
+        let mut count = 0;
+        for name in named.filter_map(|rest| rest.split('"').next()) {
+            assert!(
+                document["components"]["schemas"].get(name).is_some(),
+                "{name}"
+            );
+            count += 1;
+        }
+        assert!(count > 50, "{count}");
+        for name in ["Status", "Change", "Problem"] {
+            assert!(
+                document["components"]["schemas"].get(name).is_some(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn operations_have_names_of_their_own() {
+        let document = document();
+        let mut names = BTreeSet::new();
+        for operations in document["paths"].as_object().unwrap().values() {
+            for operation in operations.as_object().unwrap().values() {
+                assert!(names.insert(operation["operationId"].to_string()));
+            }
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub struct Problem {
     /// A field that the reply has besides.
     #[serde(skip)]
     #[schemars(skip)]
-    pub(crate) field: Option<(&'static str, String)>,
+    field: Option<Box<(&'static str, String)>>,
 }
 
 impl Problem {
@@ -63,10 +63,10 @@ impl Problem {
             detail,
             "send `Authorization: Bearer TOKEN` with the token of [admin]",
         );
-        problem.field = Some((
+        problem.field = Some(Box::new((
             WWW_AUTHENTICATE.as_str(),
             "Bearer realm=\"lb admin\"".into(),
-        ));
+        )));
         problem
     }
 
@@ -76,7 +76,7 @@ impl Problem {
             "this method is not for this path",
             format!("use one of: {allowed}"),
         );
-        problem.field = Some((ALLOW.as_str(), allowed.to_owned()));
+        problem.field = Some(Box::new((ALLOW.as_str(), allowed.to_owned())));
         problem
     }
 
@@ -86,7 +86,7 @@ impl Problem {
             detail,
             "try again in a moment",
         );
-        problem.field = Some((RETRY_AFTER.as_str(), "1".to_owned()));
+        problem.field = Some(Box::new((RETRY_AFTER.as_str(), "1".to_owned())));
         problem
     }
 
@@ -113,7 +113,7 @@ impl Problem {
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some((name, value)) = &self.field
+        if let Some((name, value)) = self.field.as_deref()
             && let Ok(value) = HeaderValue::from_str(value)
         {
             let name = HeaderName::from_static(name);

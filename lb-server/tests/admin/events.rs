@@ -42,7 +42,7 @@ impl Listener {
                         }
                     }
                 }
-                let mut buffer = [0; 64 * 1024];
+                let mut buffer = vec![0; 64 * 1024];
                 let length = self.stream.read(&mut buffer).await.unwrap();
                 assert!(length > 0, "it ended: {}", self.text);
                 self.text
