@@ -37,10 +37,12 @@ fn scaled(mut value: f64) -> String {
     format!("{value:.0}T")
 }
 
-/// A latency given in milliseconds: `0.4ms`, `37ms`, `1.2s`; nothing measured is `-`.
+/// A latency given in milliseconds: `<0.1ms`, `0.4ms`, `37ms`, `1.2s`; nothing measured is `-`.
 pub(crate) fn latency(milliseconds: f64) -> String {
     if milliseconds <= 0.0 || !milliseconds.is_finite() {
         "-".to_owned()
+    } else if milliseconds < 0.05 {
+        "<0.1ms".to_owned()
     } else if milliseconds < 9.95 {
         format!("{milliseconds:.1}ms")
     } else if milliseconds < 999.5 {
@@ -107,8 +109,8 @@ mod tests {
         let shown = rates.map(rate);
         assert_eq!(shown, ["0", "0", "0.0", "0.4", "10", "9999", "10k", "1.5M"]);
         assert_eq!(
-            [0.0, 0.42, 37.2, 999.6, 9949.0, 12_000.0].map(latency),
-            ["-", "0.4ms", "37ms", "1.0s", "9.9s", "12s"]
+            [0.0, 0.01, 0.42, 37.2, 999.6, 9949.0, 12_000.0].map(latency),
+            ["-", "<0.1ms", "0.4ms", "37ms", "1.0s", "9.9s", "12s"]
         );
         assert_eq!(
             [-5.0, 0.9, 59.9, 60.0, 3600.0, 172_799.0, 172_800.0].map(age),

@@ -18,7 +18,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 8] = [
+const PROGRAMS: [Program; 10] = [
     Program {
         name: "nginx",
         package: "nginx",
@@ -42,6 +42,14 @@ const PROGRAMS: [Program; 8] = [
     Program {
         name: "python3",
         package: "python3",
+    },
+    Program {
+        name: "promtool",
+        package: "prometheus",
+    },
+    Program {
+        name: "systemd-analyze",
+        package: "systemd",
     },
     Program {
         name: "redis-server",

@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &StopArguments) -> Result<Exit, Failure> {
             reported = Instant::now();
             output::message(format_args!("in flight {}", count(in_flight)));
         }
-        client.block_on(tokio::time::sleep(PAUSE));
+        client.block_on(async { tokio::time::sleep(PAUSE).await });
     }
     output::line("gone");
     Ok(Exit::Done)

@@ -131,7 +131,7 @@ async fn in_lines(client: &Client, mut events: Events) -> Result<Exit, Failure> 
     while let Some(event) = events.next().await {
         let is_read = match understood(&event) {
             Some(News::Status(status)) => output::is_read(line(&status)),
-            Some(News::Change(change)) => output::is_read(change.details.escape_debug()),
+            Some(News::Change(change)) => output::is_read(view::said(&change).escape_debug()),
             _ => true,
         };
         if !is_read {

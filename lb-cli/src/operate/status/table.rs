@@ -44,7 +44,8 @@ impl Column {
         COLUMNS[index.map_or(0, |index| (index + 1) % COLUMNS.len())]
     }
 
-    fn title(self) -> &'static str {
+    /// The word above it.
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::State => "STATE",
             Self::Name => "BACKEND",

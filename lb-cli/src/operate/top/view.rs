@@ -151,7 +151,7 @@ impl View {
             .take(rows / CHANGES_SHARE)
             .map(|change| {
                 let ago = age(now - change.at);
-                Line::of(Look::Faint, &format!("{ago:>4} ago  ")).plain(&change.details)
+                Line::of(Look::Faint, &format!("{ago:>4} ago  ")).plain(&said(change))
             })
             .collect();
         let held = if self.is_held {
@@ -159,9 +159,22 @@ impl View {
         } else {
             "space holds"
         };
-        let keys = format!("q ends  s sorts  r turns the order  arrows scroll  {held}");
+        let sorted = self.sort.map(|column| format!(" (now {})", column.title()));
+        let sorted = sorted.unwrap_or_default();
+        let keys = format!("q ends  s sorts{sorted}  r turns the order  arrows scroll  {held}");
         below.push(Line::of(Look::Faint, &keys));
         below
+    }
+}
+
+/// What happened, and to which backend where the text does not name it.
+pub(super) fn said(change: &Change) -> String {
+    let details = &change.details;
+    match (&change.pool, &change.backend) {
+        (Some(pool), Some(backend)) if !details.contains(backend.as_str()) => {
+            format!("{backend} of pool {pool}: {details}")
+        }
+        _ => details.clone(),
     }
 }
 
