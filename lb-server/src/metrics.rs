@@ -1,11 +1,16 @@
 //! What was counted: plain counters, written where things happen, read when somebody asks.
 
+mod fine;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use http::StatusCode;
 use parking_lot::Mutex;
+
+use fine::Fine;
 
 /// Counters of one backend, shared by all workers.
 #[derive(Debug)]
@@ -80,18 +85,43 @@ pub(crate) struct ServerCounters {
     total_micros: AtomicU64,
     /// Exchanges that have begun and not ended.
     active: AtomicU64,
+    /// Replies by the hundreds of their status, 1 to 5.
+    classes: [AtomicU64; 5],
+    latency: Fine,
     reasons: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl ServerCounters {
     /// Counts an exchange whose reply head went out after `elapsed`.
-    pub(crate) fn finished(&self, elapsed: Duration, is_error: bool) {
+    pub(crate) fn finished(&self, elapsed: Duration, status: StatusCode) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        if is_error {
+        if status.is_server_error() {
             self.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(class) = usize::from(status.as_u16() / 100)
+            .checked_sub(1)
+            .and_then(|class| self.classes.get(class))
+        {
+            class.fetch_add(1, Ordering::Relaxed);
         }
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         self.total_micros.fetch_add(micros, Ordering::Relaxed);
+        self.latency.count(micros);
+    }
+
+    /// Exchanges that have begun and not ended.
+    pub(crate) fn active(&self) -> u64 {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Replies by the hundreds of their status, 1 to 5.
+    pub(crate) fn classes(&self) -> [u64; 5] {
+        std::array::from_fn(|class| self.classes[class].load(Ordering::Relaxed))
+    }
+
+    /// Microseconds from the request's head to the reply's head.
+    pub(crate) fn latency(&self) -> Histogram<u64> {
+        self.latency.histogram()
     }
 
     /// Counts an exchange in.

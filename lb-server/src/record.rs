@@ -169,9 +169,7 @@ impl Recorder {
         self.replied = Some(status);
         self.exchange.notes().settle();
         let elapsed = clock::now().saturating_duration_since(self.started);
-        self.exchange
-            .counters()
-            .finished(elapsed, status.is_server_error());
+        self.exchange.counters().finished(elapsed, status);
     }
 
     /// How much of the reply's body has been handed over so far.

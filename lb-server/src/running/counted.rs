@@ -22,12 +22,26 @@ pub(crate) struct Counted {
 impl Handle {
     pub(crate) fn counted(&self) -> Counted {
         let metrics = self.metrics();
+        let counters = self.counters();
+        let [
+            informational,
+            success,
+            redirection,
+            client_error,
+            server_error,
+        ] = counters.classes();
         Counted {
             requests: metrics.request_count,
             errors: metrics.error_count,
-            in_flight: 0,
-            classes: StatusClasses::default(),
-            latency: Histogram::new(2).expect("two significant digits are valid"),
+            in_flight: counters.active(),
+            classes: StatusClasses {
+                informational,
+                success,
+                redirection,
+                client_error,
+                server_error,
+            },
+            latency: counters.latency(),
             reasons: metrics
                 .reasons
                 .into_iter()

@@ -37,6 +37,9 @@ async fn status_tells_everything_and_reads_back() {
     let status: Status = serde_json::from_str(&reply.body).unwrap();
     assert_eq!(status.totals.requests, 5);
     assert_eq!(status.totals.errors, 0);
+    assert_eq!(status.totals.classes.success, 5);
+    assert_eq!(status.totals.latency.since_start.count, 5);
+    assert!(status.totals.latency.since_start.p50_ms > 0.0);
     let pool = &status.pools[0];
     assert_eq!((pool.name.as_str(), pool.eligible), ("default", 3));
     let requests: u64 = pool.backends.iter().map(|backend| backend.requests).sum();
