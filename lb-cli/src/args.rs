@@ -28,6 +28,7 @@ Examples:
   lb-cli serve                                     a demonstration on https://127.0.0.1:8443
   lb-cli serve -b http://127.0.0.1:3000 -b http://127.0.0.1:3001
   lb-cli init && lb-cli check && lb-cli serve      a configuration of your own
+  lb-cli status                                    how the server that runs is doing
 
 Without --config a configuration is looked for in LB_CONFIG, ./lb.toml, ./lb.json,
 $XDG_CONFIG_HOME/lb/ and /etc/lb/, and the first one found is used.

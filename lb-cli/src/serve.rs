@@ -62,11 +62,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
         let running = start(config, layers, log).await?;
         announce(&running);
         let handle = running.handle();
-        service::ready(&handle);
         tokio::select! {
             ended = until_signalled(running, &mut signals) => ended,
-            never = reloads.follow(handle.clone()) => match never {},
-            never = service::follow(handle) => match never {},
+            never = reloads.follow(handle) => match never {},
         }
     })
 }
@@ -183,7 +181,8 @@ impl Signals {
     }
 }
 
-/// Waits for the first signal, drains, and forces the end at the second.
+/// Tells the service manager that the server is ready, waits for the first signal, drains, and forces the end at the
+/// second.
 ///
 /// # Errors
 ///
@@ -194,8 +193,10 @@ pub(crate) async fn until_signalled(
 ) -> Result<Exit, Failure> {
     let handle = running.handle();
     let forced = Cell::new(false);
+    service::ready(&handle);
     let ended = tokio::select! {
         result = running.wait() => result,
+        never = service::follow(handle.clone()) => match never {},
         never = end_by_signals(handle, signals, &forced) => match never {},
     };
     match ended {

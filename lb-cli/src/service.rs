@@ -79,10 +79,7 @@ fn report(handle: &Handle) -> String {
     let pools = handle.pools();
     let all: usize = pools.iter().map(|pool| pool.backends.len()).sum();
     let usable: u64 = pools.iter().map(|pool| pool.eligible).sum();
-    format!(
-        "Serving at {} addresses, {usable} of {all} backends usable",
-        handle.local_addrs().len()
-    )
+    format!("Serving, {usable} of {all} backends usable")
 }
 
 /// Without the feature there is no manager.

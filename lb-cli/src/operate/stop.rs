@@ -14,12 +14,14 @@ use crate::output;
 
 /// How often it is looked whether the server is still there.
 const PAUSE: Duration = Duration::from_millis(100);
+/// A server that does not answer must not make the wait longer than was asked for.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is said what it still does.
 const REPORT: Duration = Duration::from_secs(5);
 
 /// Drains the server and tells how that went.
 pub(crate) fn run(arguments: &StopArguments) -> Result<Exit, Failure> {
-    let client = Client::new(&arguments.admin)?;
+    let client = Client::new(&arguments.admin)?.patience(PATIENCE);
     let before: Status = client.get("/api/v1/status")?;
     let begun: Value = client.send(Method::POST, "/api/v1/drain", &json!({}))?;
     let seconds = |name: &str| begun[name].as_f64().unwrap_or_default();

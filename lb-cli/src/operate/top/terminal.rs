@@ -56,7 +56,7 @@ impl Terminal {
             tty: tty.try_clone()?,
         });
         let (sender, pressed) = mpsc::channel(16);
-        let mut terminal = Self {
+        let terminal = Self {
             lease: Arc::clone(&lease),
             pressed,
             colours: output::colours_of(true),
@@ -80,7 +80,7 @@ impl Terminal {
     /// # Errors
     ///
     /// It does not obey.
-    pub(super) fn enter(&mut self) -> io::Result<()> {
+    pub(super) fn enter(&self) -> io::Result<()> {
         let mut raw = self.lease.before.clone();
         raw.make_raw();
         tcsetattr(&self.lease.tty, OptionalActions::Now, &raw)?;
@@ -101,7 +101,7 @@ impl Terminal {
     /// # Errors
     ///
     /// The terminal has gone.
-    pub(super) fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
+    pub(super) fn draw(&self, lines: &[Line]) -> io::Result<()> {
         let mut picture = String::from(HOME);
         for (index, line) in lines.iter().enumerate() {
             if index > 0 {
