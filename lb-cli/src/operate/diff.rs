@@ -13,7 +13,11 @@ use crate::locate::locate;
 use crate::output;
 
 /// A value of one side that the other has differently or not at all.
-type Differences<'a> = Vec<(&'a str, Option<&'a Value>, Option<&'a Value>)>;
+struct Difference<'a> {
+    path: &'a str,
+    in_force: Option<&'a Value>,
+    file: Option<&'a Value>,
+}
 
 /// Compares, and tells by the exit code whether anything differs.
 pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
@@ -32,7 +36,7 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
     if arguments.json {
         let list: Vec<Value> = differences
             .iter()
-            .map(|(path, before, after)| json!({ "path": path, "in_force": before, "file": after }))
+            .map(|it| json!({ "path": it.path, "in_force": it.in_force, "file": it.file }))
             .collect();
         output::line(format_args!(
             "{:#}",
@@ -48,7 +52,7 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<Exit, Failure> {
     }
 }
 
-fn print(differences: &Differences<'_>, drift: &[Drift]) {
+fn print(differences: &[Difference<'_>], drift: &[Drift]) {
     if differences.is_empty() && drift.is_empty() {
         output::line("no difference");
         return;
@@ -56,10 +60,10 @@ fn print(differences: &Differences<'_>, drift: &[Drift]) {
     if !differences.is_empty() {
         output::line("- in force, + in the file: `lb-cli reload` puts the file in force");
     }
-    for (path, before, after) in differences {
-        for (sign, value) in [('-', before), ('+', after)] {
+    for difference in differences {
+        for (sign, value) in [('-', difference.in_force), ('+', difference.file)] {
             if let Some(value) = value {
-                output::line(format_args!("{sign} {path} = {value}"));
+                output::line(format_args!("{sign} {} = {value}", difference.path));
             }
         }
     }
@@ -105,15 +109,19 @@ fn leaves(tree: &Value) -> BTreeMap<String, Value> {
 fn differences<'a>(
     before: &'a BTreeMap<String, Value>,
     after: &'a BTreeMap<String, Value>,
-) -> Differences<'a> {
+) -> Vec<Difference<'a>> {
     let new = after.keys().filter(|path| !before.contains_key(*path));
     let mut paths: Vec<&String> = before.keys().chain(new).collect();
     paths.sort();
-    let sides = |path: &'a String| (path.as_str(), before.get(path), after.get(path));
+    let sides = |path: &'a String| Difference {
+        path,
+        in_force: before.get(path),
+        file: after.get(path),
+    };
     paths
         .into_iter()
         .map(sides)
-        .filter(|(_, before, after)| before != after)
+        .filter(|difference| difference.in_force != difference.file)
         .collect()
 }
 
@@ -133,7 +141,7 @@ mod tests {
         }));
         let shown: Vec<String> = differences(&before, &after)
             .into_iter()
-            .map(|(path, before, after)| format!("{path} {} {}", json!(before), json!(after)))
+            .map(|it| format!("{} {} {}", it.path, json!(it.in_force), json!(it.file)))
             .collect();
         assert_eq!(
             shown,
