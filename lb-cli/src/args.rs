@@ -18,7 +18,7 @@ pub(crate) use self::operate::{
     HealthArguments, LogLevelArguments, ReloadArguments, RouteArguments, SessionArguments,
     SessionCommand, StatusArguments, StopArguments, TopArguments,
 };
-pub(crate) use self::serve::{CheckArguments, CheckFormat, ServeArguments};
+pub(crate) use self::serve::{AccessLog, CheckArguments, CheckFormat, ServeArguments};
 pub(crate) use self::tools::{
     CompletionsArguments, GenCertArguments, KeyType, ManArguments, VersionArguments,
 };

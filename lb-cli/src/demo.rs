@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lb_server::{
-    AdminConfig, Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig, RateLimitConfig,
-    Running, Server, ServerConfig, SessionConfig,
+    AccessLogConfig, AdminConfig, Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig,
+    RateLimitConfig, Running, Server, ServerConfig, SessionConfig,
 };
 
+use crate::args::{AccessLog, ServeArguments};
 use crate::demo_backend::{self, Toy};
 use crate::failure::{Exit, Failure};
 use crate::logging::Log;
@@ -25,13 +26,7 @@ const ADMIN: &str = "127.0.0.1:9900";
 const DELAYS_MS: [(&str, u64); 3] = [("a", 0), ("b", 10), ("c", 40)];
 
 /// Serves the example application in front of three toy backends, until a signal.
-///
-/// `admin` is where the admin API is to be, or `off`.
-pub(crate) async fn serve(
-    listen: Option<&str>,
-    admin: Option<&str>,
-    log: Log,
-) -> Result<Exit, Failure> {
+pub(crate) async fn serve(arguments: &ServeArguments, log: Log) -> Result<Exit, Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         "starting the demonstration"
@@ -42,9 +37,9 @@ pub(crate) async fn serve(
         let toy = Toy::new(name, Duration::from_millis(delay_ms));
         backends.push(demo_backend::start(toy, 0, false).await?);
     }
-    let mut server = server(listen.unwrap_or(LISTEN), &backends)?;
+    let mut server = server(arguments, &backends)?;
     server.set_log_control(log);
-    if let Some(admin) = admin_api(admin)? {
+    if let Some(admin) = admin_api(arguments.admin.as_deref())? {
         server.set_admin(admin).map_err(start_failure)?;
     }
     let running = server.start().await.map_err(start_failure)?;
@@ -78,9 +73,16 @@ fn admin_api(wanted: Option<&str>) -> Result<Option<AdminConfig>, Failure> {
     Ok(Some(AdminConfig::at(address)))
 }
 
-fn server(listen: &str, backends: &[Running]) -> Result<Server, Failure> {
+fn server(arguments: &ServeArguments, backends: &[Running]) -> Result<Server, Failure> {
+    let listen = arguments.listen.as_deref().unwrap_or(LISTEN);
+    let format = arguments.access_log.and_then(AccessLog::format);
+    let access_log = format.map_or_else(AccessLogConfig::off, |format| {
+        AccessLogConfig::default().format(format)
+    });
     let mut server = Server::new(
-        ServerConfig::new(listen).tls_self_signed(&["localhost", "127.0.0.1", "::1"]),
+        ServerConfig::new(listen)
+            .tls_self_signed(&["localhost", "127.0.0.1", "::1"])
+            .access_log(access_log),
         LoadBalancerConfig::new(Algorithm::RoundRobin),
         // Sessions end with the demonstration.
         SessionConfig::ephemeral(),

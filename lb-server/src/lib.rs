@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access_log;
 pub mod admin;
 mod admission;
 mod affinity;

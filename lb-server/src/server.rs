@@ -1,7 +1,6 @@
 //! The server: built once from a configuration, and started.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -155,10 +154,7 @@ impl Server {
     )]
     pub async fn start(self) -> Result<Running, Error> {
         let snapshot = Snapshot::build(&self.config, self.handler.is_some(), None)?;
-        let threads = self.config.server.threads;
-        let threads = threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get);
+        let threads = self.config.server.workers();
         let admissions = Admissions::new(bounds(&self.config.server));
         let inheritance = Arc::new(self.inheritance);
         let admin = self.config.admin.as_ref();
@@ -340,6 +336,8 @@ impl Workers {
                 .name(format!("lb-worker-{number}"))
                 .spawn(move || {
                     let _running = token;
+                    // Dropped before that: the exchanges that it cuts off leave their records first.
+                    let runtime = runtime;
                     runtime.block_on(async move {
                         if let Some(watch) = watch {
                             tokio::spawn(watch);

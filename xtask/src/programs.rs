@@ -36,6 +36,14 @@ const PROGRAMS: [Program; 10] = [
         package: "nghttp2-client",
     },
     Program {
+        name: "halog",
+        package: "haproxy",
+    },
+    Program {
+        name: "goaccess",
+        package: "goaccess",
+    },
+    Program {
         name: "node",
         package: "nodejs",
     },

@@ -1,5 +1,6 @@
 //! What one value says about another, and what no single value's form can exclude.
 
+mod access_log;
 mod admin;
 mod cache;
 mod limits;
@@ -111,6 +112,7 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     cache::check(config, &mut findings);
     route::check(config, &mut findings);
     sessions::check(config, &mut findings);
+    access_log::check(&config.access_log, &mut findings);
     if let Some(admin) = &config.admin {
         admin::check(admin, config, &mut findings);
     }

@@ -1,5 +1,6 @@
 //! The defaults: the only place that holds them.
 
+mod access_log;
 mod admin;
 mod cache;
 mod resilience;
@@ -14,9 +15,9 @@ use lb_core::Algorithm;
 
 use super::error::ValueError;
 use super::model::{
-    BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config, ForwardedFields,
-    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, ListenAddress,
-    ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
+    AccessLogConfig, BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config,
+    ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
+    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
     OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol, RateLimitAlgorithm,
     RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl, RetryConfig, RouteConfig,
     RouteMatch, StoreKind, TargetConfig, TlsVersion, UnderscoreHeaders,
@@ -34,6 +35,7 @@ impl Default for Config {
             rate_limits: BTreeMap::new(),
             redis: None,
             sessions: None,
+            access_log: AccessLogConfig::default(),
             admin: None,
         }
     }
@@ -231,6 +233,7 @@ impl RouteConfig {
             cache: None,
             stream_idle: None,
             rate_limits: Vec::new(),
+            access_log: true,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From the tree as written to the configuration as meant.
 
+mod access_log;
 mod admin;
 mod cache;
 mod limits;
@@ -12,6 +13,7 @@ mod server;
 mod sessions;
 mod short;
 
+pub(super) use access_log::FORMATS;
 pub(super) use limits::{ALGORITHMS, MODES};
 pub(super) use redis::{ON_STORE_ERROR, STORES};
 pub(super) use resilience::CONDITIONS;
@@ -31,7 +33,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 15] = [
+pub(super) const TOP_LEVEL: [&str; 16] = [
     "version",
     "listen",
     "tls",
@@ -46,6 +48,7 @@ pub(super) const TOP_LEVEL: [&str; 15] = [
     "rate_limits",
     "redis",
     "sessions",
+    "access_log",
     "admin",
 ];
 
@@ -77,6 +80,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             });
             short.add_to(&mut config);
             fields.read_some("sessions", &mut config.sessions, sessions::sessions);
+            fields.read("access_log", &mut config.access_log, access_log::access_log);
             fields.read("admin", &mut config.admin, |cursor| {
                 resilience::unless_off(cursor, admin::admin)
             });

@@ -45,6 +45,7 @@ impl From<&Config> for File {
                 .collect(),
             redis: config.redis.as_ref().map(Into::into),
             sessions: config.active_sessions().map(Into::into),
+            access_log: (&config.access_log).into(),
             admin: config.admin.as_ref().map(|admin| OrOff::On(admin.into())),
         }
     }
@@ -244,6 +245,7 @@ fn route(config: &RouteConfig) -> Route {
         cache: config.cache.as_deref().map(escape),
         stream_idle: config.stream_idle.map(duration),
         rate_limits: texts(&config.rate_limits),
+        access_log: config.access_log,
         matches: route_match(&config.matches),
         redirect,
         respond,
