@@ -19,7 +19,7 @@ pub(crate) fn line(text: impl Display) {
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
 }
 
-/// As [`line`], and tells whether somebody still reads.
+/// As [`line()`], and tells whether somebody still reads.
 pub(crate) fn is_read(text: impl Display) -> bool {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")
