@@ -19,6 +19,7 @@ use crate::locate::locate;
 use crate::logging::{self, Log};
 use crate::output;
 use crate::reload::{Files, Reloads};
+use crate::service;
 
 /// Serves until a signal, or only checks with `--check`.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
@@ -80,6 +81,9 @@ where
 /// Starts a server that reads the same layers again when it is reloaded.
 async fn start(config: Config, layers: Layers, log: Log) -> Result<Running, Failure> {
     let mut server = Server::from_config(config).map_err(start_failure)?;
+    for socket in service::inherited() {
+        server.inherit(socket);
+    }
     server.set_log_control(log);
     if let Some(path) = layers.path() {
         server.set_config_path(path.display().to_string());
@@ -180,7 +184,8 @@ fn take(kind: SignalKind) -> Result<Signal, Failure> {
         .map_err(|error| Failure::failed(error, "run it under another service manager"))
 }
 
-/// Waits for the first signal, drains, and forces the end at the second.
+/// Tells the service manager that the server is ready, waits for the first signal, drains, and forces the end at the
+/// second.
 ///
 /// # Errors
 ///
@@ -191,8 +196,10 @@ pub(crate) async fn until_signalled(
 ) -> Result<Exit, Failure> {
     let handle = running.handle();
     let forced = Cell::new(false);
+    service::ready(&handle);
     let ended = tokio::select! {
         result = running.wait() => result,
+        never = service::follow(handle.clone()) => match never {},
         never = end_by_signals(handle, signals, &forced) => match never {},
     };
     match ended {

@@ -25,6 +25,7 @@ mod server;
 mod service;
 mod table;
 
+pub use endpoints::explain_offline;
 pub use log::{LogControl, LogLevel};
 pub use model::*;
 pub use problem::Problem;

@@ -58,6 +58,7 @@ pub use config::*;
 pub use error::{Error, ErrorKind};
 pub use handler::{Exchange, Handler, Request, Response};
 pub use lb_core::Algorithm;
+pub use listener::InheritedSocket;
 pub use metrics::{
     BackendMetrics, CacheMetrics, Metrics, MetricsFormat, Percentiles, RateLimitMetrics,
     RouteMetrics, StoreMetrics,

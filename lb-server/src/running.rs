@@ -162,6 +162,8 @@ struct HandleInner {
     counters: ServerCounters,
     memory: Memory,
     upstreams: Mutex<Vec<Arc<Upstreams>>>,
+    /// The way to each worker's loop.
+    workers: Mutex<Vec<tokio::runtime::Handle>>,
     /// What is said of the store, where there is one.
     store: OnceLock<Arc<Report>>,
     /// One of the workers' ways to the store, for what is asked from outside of them.
@@ -195,6 +197,7 @@ impl Handle {
                 counters: ServerCounters::default(),
                 memory,
                 upstreams: Mutex::default(),
+                workers: Mutex::default(),
                 store: OnceLock::new(),
                 link: OnceLock::new(),
                 outside: OnceLock::new(),
@@ -238,6 +241,30 @@ impl Handle {
     /// Makes the connections of one worker known, so that removed backends can be forgotten there.
     pub(crate) fn add_upstreams(&self, upstreams: Arc<Upstreams>) {
         self.inner.upstreams.lock().push(upstreams);
+    }
+
+    /// Makes the loop of one worker known.
+    pub(crate) fn add_worker(&self, runtime: tokio::runtime::Handle) {
+        self.inner.workers.lock().push(runtime);
+    }
+
+    /// Whether every worker gets its work done: each is given a task that does nothing, and `within` to do it. For
+    /// a watchdog; requests pay nothing for it. Needs a runtime with time.
+    pub async fn responds(&self, within: Duration) -> bool {
+        let workers = self.inner.workers.lock().clone();
+        let tasks: Vec<_> = workers
+            .iter()
+            .map(|worker| worker.spawn(async {}))
+            .collect();
+        let all = async {
+            for task in tasks {
+                if task.await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(within, all).await.unwrap_or(false)
     }
 
     /// Closes unused connections to backends that are gone.
@@ -287,6 +314,11 @@ impl Handle {
     /// Asks for the shutdown that [`Running::wait`] carries out.
     pub fn shutdown(&self) {
         self.inner.requested.cancel();
+    }
+
+    /// Completes when a shutdown was asked for, by whomever.
+    pub async fn shutdown_requested(&self) {
+        self.inner.requested.cancelled().await;
     }
 
     /// Ends everything at once; running exchanges are reset.
@@ -431,5 +463,44 @@ impl Handle {
         let removed = self.snapshot().pools.values().any(|pool| pool.remove(&id));
         self.forget_gone();
         removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, LoadBalancerConfig, ServerConfig};
+
+    fn handle() -> Handle {
+        let pool = LoadBalancerConfig::new(lb_core::Algorithm::RoundRobin);
+        let config = Config::single(ServerConfig::new("127.0.0.1:0").tls_off(), pool).unwrap();
+        let snapshot = Snapshot::build(&config, true, None).unwrap();
+        Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)))
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_worker_that_does_nothing_any_more_is_noticed() {
+        let handle = handle();
+        let (asking, worker) = (runtime(), runtime());
+        handle.add_worker(worker.handle().clone());
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let turning = std::thread::spawn(move || {
+            let _ = worker.block_on(ended);
+            worker
+        });
+        assert!(asking.block_on(handle.responds(Duration::from_secs(60))));
+        drop(end);
+        // Its loop stands still from here on, as if something in it blocked.
+        let worker = turning.join().unwrap();
+        assert!(!asking.block_on(handle.responds(Duration::from_millis(1))));
+        drop(worker);
+        assert!(!asking.block_on(handle.responds(Duration::from_secs(60))));
     }
 }

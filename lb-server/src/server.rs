@@ -21,7 +21,9 @@ use crate::drain::Drain;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{ErasedHandler, Handler};
-use crate::listener::{self, Accepted, Acceptor, Sockets, SocketsDraft};
+use crate::listener::{
+    self, Accepted, Acceptor, Inheritance, InheritedSocket, Sockets, SocketsDraft,
+};
 use crate::metrics::{self, Worker, descriptor_limit};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::redis::{Link, Redis, Store};
@@ -40,6 +42,7 @@ pub struct Server {
     log: Option<Arc<dyn LogControl>>,
     config_path: Option<String>,
     source: Option<Arc<dyn ConfigSource>>,
+    inheritance: Inheritance,
 }
 
 impl Server {
@@ -55,6 +58,7 @@ impl Server {
             log: None,
             config_path: None,
             source: None,
+            inheritance: Inheritance::default(),
         })
     }
 
@@ -136,6 +140,11 @@ impl Server {
         self.source = Some(Arc::new(source));
     }
 
+    /// Lets a listener use a socket that listens already at an address of the configuration, now or after a reload.
+    pub fn inherit(&mut self, socket: InheritedSocket) {
+        self.inheritance.add(socket);
+    }
+
     /// Binds every listener and starts the workers, each a thread of its own.
     ///
     /// # Errors
@@ -149,9 +158,12 @@ impl Server {
         let snapshot = Snapshot::build(&self.config, self.handler.is_some(), None)?;
         let threads = self.config.server.workers();
         let admissions = Admissions::new(bounds(&self.config.server));
+        let inheritance = Arc::new(self.inheritance);
         let admin = self.config.admin.as_ref();
         let admin = admin
-            .map(|config| AdminListener::bind(config).map(|listener| (config, listener)))
+            .map(|config| {
+                AdminListener::bind(config, &inheritance).map(|listener| (config, listener))
+            })
             .transpose()?;
         let entropy = Entropy::from_system().map_err(|error| {
             Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
@@ -205,8 +217,14 @@ impl Server {
         };
         let tracker = workers.tracker.clone();
         let addresses = workers
-            .start(threads, &self.config)
+            .start(threads, &self.config, Arc::clone(&inheritance))
             .inspect_err(|_| handle.force())?;
+        for address in inheritance.unused() {
+            tracing::warn!(
+                %address,
+                "a socket was inherited that no listener has the address of: clients of it wait for nothing"
+            );
+        }
         if let Some((listener, service)) = admin {
             listener
                 .start(service, handle.drain().clone(), tracker.token())
@@ -257,10 +275,16 @@ struct Workers {
 
 impl Workers {
     /// Binds first, so that nothing has started where an address is taken.
-    fn start(self, threads: usize, config: &Config) -> Result<Vec<LocalAddress>, Error> {
+    fn start(
+        self,
+        threads: usize,
+        config: &Config,
+        inheritance: Arc<Inheritance>,
+    ) -> Result<Vec<LocalAddress>, Error> {
         let mut listeners = Some(SocketsDraft::first(
             config,
             &self.handle.snapshot().listeners,
+            &inheritance,
         )?);
         let mut addresses = Vec::new();
         let mut desks = Vec::with_capacity(threads);
@@ -286,12 +310,13 @@ impl Workers {
             // the kernel's hash would put several heavy ones on one worker.
             if let Some(listeners) = listeners.take() {
                 let desks = Arc::clone(&desks);
-                let sockets = Sockets::new(Acceptor {
+                let acceptor = Acceptor {
                     runtime: runtime.handle().clone(),
                     admissions: Arc::clone(&self.admissions),
                     deal: Arc::new(move |accepted| deal(&desks, accepted)),
                     drain: self.handle.drain().clone(),
-                });
+                };
+                let sockets = Sockets::new(acceptor, Arc::clone(&inheritance));
                 sockets.commit(listeners, config);
                 addresses = sockets.addresses();
                 self.handle.set_outside(Outside {
@@ -299,6 +324,7 @@ impl Workers {
                     admissions: Arc::clone(&self.admissions),
                 });
             }
+            self.handle.add_worker(runtime.handle().clone());
             let link = self.redis.as_ref().map(Redis::link);
             let pipeline = self.pipeline(Worker::new(number), link.clone());
             let drain = self.handle.drain().clone();

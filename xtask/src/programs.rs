@@ -18,7 +18,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 12] = [
+const PROGRAMS: [Program; 13] = [
     Program {
         name: "nginx",
         package: "nginx",
@@ -54,6 +54,10 @@ const PROGRAMS: [Program; 12] = [
     Program {
         name: "promtool",
         package: "prometheus",
+    },
+    Program {
+        name: "systemd-analyze",
+        package: "systemd",
     },
     Program {
         name: "redis-server",

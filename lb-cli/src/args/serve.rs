@@ -56,7 +56,7 @@ pub(crate) struct ServeArguments {
     #[command(flatten)]
     pub(crate) tls: TlsArguments,
 
-    /// Address of the admin API, TCP or unix:PATH, or `off` [default: that of [admin]; in the demonstration
+    /// Address of the admin API, TCP or unix:PATH, or `off` [default: that of `[admin]`; in the demonstration
     /// 127.0.0.1:9900]
     #[arg(long, value_name = "ADDR|off")]
     pub(crate) admin: Option<String>,

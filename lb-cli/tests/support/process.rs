@@ -1,7 +1,7 @@
 //! Foreign programs: found, started, read, ended.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -68,6 +68,12 @@ impl Process {
                 ),
             }
         }
+    }
+
+    /// Gives the program a line to read.
+    pub(crate) fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("stdin is piped");
+        writeln!(input, "{line}").expect("the program reads");
     }
 
     /// What the program wrote to standard error so far.

@@ -10,6 +10,7 @@ mod pools;
 mod status;
 mod support;
 
+pub use explain::explain_offline;
 pub(crate) use support::SupportBundle;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,7 +22,7 @@ use super::service::Service;
 use crate::config::{AdminConfig, ListenAddress, ListenerTls, Protocol};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
-use crate::listener::{self, Bound};
+use crate::listener::{self, Bound, Inheritance, Owner};
 use crate::tls::{self, ServerTls};
 use crate::transport::{Io, Transport};
 
@@ -52,7 +53,7 @@ impl AdminListener {
     /// # Errors
     /// [`ErrorKind::Listen`] where the address cannot be listened on, [`ErrorKind::Tls`] and [`ErrorKind::Config`] where a
     /// file cannot be used.
-    pub(crate) fn bind(config: &AdminConfig) -> Result<Self, Error> {
+    pub(crate) fn bind(config: &AdminConfig, inheritance: &Inheritance) -> Result<Self, Error> {
         let tls = match &config.tls {
             ListenerTls::Off => None,
             tls => Some(
@@ -67,24 +68,18 @@ impl AdminListener {
                     .with_source(error)
             })?;
         }
-        let bound = listener::bind(&config.address)?;
-        if let Bound::Unix(_, path) = &bound {
-            // Nobody connects before we accept.
-            let closed = std::fs::Permissions::from_mode(0o600);
-            std::fs::set_permissions(path, closed).map_err(|error| {
-                let text = format!("cannot close `{}` to others", path.display());
-                Error::new(ErrorKind::Listen, text).with_source(error)
-            })?;
+        let bound = listener::bind(&config.address, inheritance)?;
+        match &bound {
+            Bound::Unix(_, path, Owner::Us) => close(path)?,
+            Bound::Unix(_, path, Owner::Another) if config.token.is_none() => check_closed(path)?,
+            _ => {}
         }
         Ok(Self { bound, tls })
     }
 
     /// The address, with the port that was taken.
     pub(crate) fn address(&self) -> ListenAddress {
-        match &self.bound {
-            Bound::Tcp(_, address) => ListenAddress::Tcp(*address),
-            Bound::Unix(_, path) => ListenAddress::Unix(path.clone()),
-        }
+        self.bound.address()
     }
 
     /// Names that its certificate is good for.
@@ -116,10 +111,7 @@ impl AdminListener {
             .map_err(failed)?;
         let serve = move || {
             let _running = running;
-            let path = match &self.bound {
-                Bound::Unix(_, path) => Some(path.clone()),
-                Bound::Tcp(..) => None,
-            };
+            let path = self.bound.leaves();
             runtime.block_on(self.serve(service, drain));
             runtime.shutdown_timeout(Duration::ZERO);
             if let Some(path) = path
@@ -140,7 +132,7 @@ impl AdminListener {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let listener = match self.bound {
             Bound::Tcp(socket, _) => TcpListener::from_std(socket).map(Acceptor::Tcp),
-            Bound::Unix(socket, _) => UnixListener::from_std(socket).map(Acceptor::Unix),
+            Bound::Unix(socket, ..) => UnixListener::from_std(socket).map(Acceptor::Unix),
         };
         let acceptor = match listener {
             Ok(acceptor) => acceptor,
@@ -173,6 +165,30 @@ async fn watch(service: Arc<Service>) {
         ticks.tick().await;
         service.tick();
     }
+}
+
+/// Lets nobody in but our own user. Nobody connects before we accept.
+fn close(path: &Path) -> Result<(), Error> {
+    let closed = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, closed).map_err(|error| {
+        let text = format!("cannot close `{}` to others", path.display());
+        Error::new(ErrorKind::Listen, text).with_source(error)
+    })
+}
+
+/// Who may open a socket that another has made is that one's decision, but everybody may not be.
+fn check_closed(path: &Path) -> Result<(), Error> {
+    let failed = |text| Error::new(ErrorKind::Listen, text);
+    let found = std::fs::metadata(path).map_err(|error| {
+        failed(format!("cannot see who may open `{}`", path.display())).with_source(error)
+    })?;
+    if found.permissions().mode() & 0o002 == 0 {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "every user may open `{}` and steer the server; inherit it with `SocketMode=0600`, or add a token",
+        path.display()
+    )))
 }
 
 async fn accept(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::{Accepted, Bound, Listener, accept, bind};
+use super::{Accepted, Bound, Inheritance, Listener, accept, bind};
 use crate::admin::CertificateStatus;
 use crate::admission::Admissions;
 use crate::config::{Config, ListenAddress, ListenerConfig};
@@ -31,6 +31,7 @@ pub(crate) struct Acceptor {
 /// The sockets that are listened on.
 pub(crate) struct Sockets {
     acceptor: Acceptor,
+    inheritance: Arc<Inheritance>,
     open: Mutex<Vec<Open>>,
 }
 
@@ -59,9 +60,10 @@ pub(crate) struct SocketsDraft {
 }
 
 impl Sockets {
-    pub(crate) fn new(acceptor: Acceptor) -> Self {
+    pub(crate) fn new(acceptor: Acceptor, inheritance: Arc<Inheritance>) -> Self {
         Self {
             acceptor,
+            inheritance,
             open: Mutex::default(),
         }
     }
@@ -74,7 +76,7 @@ impl Sockets {
         counters: &BTreeMap<String, Arc<ListenerCounters>>,
     ) -> Result<SocketsDraft, Error> {
         let open = self.open.lock();
-        SocketsDraft::build(config, counters, &open)
+        SocketsDraft::build(config, counters, &open, &self.inheritance)
     }
 
     /// Accepts as drafted: new sockets at once, on those that stay from the next connection on. What
@@ -114,10 +116,7 @@ impl Sockets {
             deal,
             drain,
         } = &self.acceptor;
-        let local = match &bound {
-            Bound::Tcp(_, address) => ListenAddress::Tcp(*address),
-            Bound::Unix(_, path) => ListenAddress::Unix(path.clone()),
-        };
+        let local = bound.address();
         let (drain, deal) = (drain.part(), Arc::clone(deal));
         let listener = Arc::new(ArcSwap::new(listener));
         runtime.spawn(accept(
@@ -169,14 +168,16 @@ impl SocketsDraft {
     pub(crate) fn first(
         config: &Config,
         counters: &BTreeMap<String, Arc<ListenerCounters>>,
+        inheritance: &Inheritance,
     ) -> Result<Self, Error> {
-        Self::build(config, counters, &[])
+        Self::build(config, counters, &[], inheritance)
     }
 
     fn build(
         config: &Config,
         counters: &BTreeMap<String, Arc<ListenerCounters>>,
         open: &[Open],
+        inheritance: &Inheritance,
     ) -> Result<Self, Error> {
         let mut wanted: Vec<(Key, Arc<Listener>, Option<Bound>)> = Vec::new();
         let mut certified = Vec::new();
@@ -199,7 +200,7 @@ impl SocketsDraft {
                     of,
                 };
                 let is_open = open.iter().any(|open| open.key == key);
-                let bound = (!is_open).then(|| bind(address)).transpose()?;
+                let bound = (!is_open).then(|| bind(address, inheritance)).transpose()?;
                 wanted.push((key, Arc::clone(&built), bound));
             }
         }

@@ -14,7 +14,10 @@ use crate::admin::{
     ExplainedPool, FieldValues, RouteStatus, TargetStatus,
 };
 use crate::clock;
+use crate::config::Config;
 use crate::dispatch::hash_key;
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind};
 use crate::headers::Survey;
 use crate::incoming::{Incoming, Terms};
 use crate::limits::Subject;
@@ -69,19 +72,43 @@ fn target(route: &Route, request: Option<&Incoming>) -> TargetStatus {
 
 pub(super) fn explain(service: &Service, call: &Call) -> Result<Response<Reply>, Problem> {
     let wanted: ExplainRequest = call.json()?;
-    let client = match wanted.client.as_deref() {
-        None => NOBODY,
-        Some(text) => text.parse().map_err(|_no_address| {
-            Problem::bad_request(
-                format!("`{}` is no address", text.escape_debug()),
-                "write `client` as 192.0.2.1 or 2001:db8::1",
-            )
-        })?,
-    };
-    let request = request(&wanted)?;
+    let (request, client) = (request(&wanted)?, client(&wanted)?);
     let snapshot = service.handle.snapshot();
     let random = service.about.entropy.draw();
     Ok(reply::json(&explained(&snapshot, request, client, random)))
+}
+
+/// Tells where a request would go by a configuration, without a server: all backends count as idle and healthy.
+///
+/// # Errors
+/// The configuration cannot be put in force, or the request is none.
+pub fn explain_offline(
+    config: &Config,
+    wanted: &ExplainRequest,
+) -> Result<Explained, Box<Problem>> {
+    let unusable = |error| Box::new(Problem::of(&error, "run `lb-cli check`"));
+    let (request, client) = (
+        request(wanted).map_err(Box::new)?,
+        client(wanted).map_err(Box::new)?,
+    );
+    let entropy = Entropy::from_system().map_err(|error| {
+        let text = "the system gives no randomness";
+        unusable(Error::new(ErrorKind::Start, text).with_source(error))
+    })?;
+    let snapshot = Snapshot::build(config, false, None).map_err(unusable)?;
+    Ok(explained(&snapshot, request, client, entropy.draw()))
+}
+
+fn client(wanted: &ExplainRequest) -> Result<IpAddr, Problem> {
+    let Some(text) = wanted.client.as_deref() else {
+        return Ok(NOBODY);
+    };
+    text.parse().map_err(|_no_address| {
+        Problem::bad_request(
+            format!("`{}` is no address", text.escape_debug()),
+            "write `client` as 192.0.2.1 or 2001:db8::1",
+        )
+    })
 }
 
 /// The request as a client would send it.
