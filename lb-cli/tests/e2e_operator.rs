@@ -434,6 +434,20 @@ fn the_live_view_draws_sorts_and_gives_the_terminal_back() {
 }
 
 #[test]
+fn a_server_that_hangs_or_goes_is_seen_and_the_view_stays() {
+    let server = Server::at_socket();
+    let mut view = Terminal::start(&server, &["top"]);
+    view.wait("pool api");
+    server.process.signal("STOP");
+    view.wait("says nothing any more");
+    // Killed while it stands still, without a farewell.
+    drop(server);
+    view.wait("no server can be asked");
+    view.send("type q");
+    view.ends_as_it_began(0);
+}
+
+#[test]
 fn a_signal_leaves_the_terminal_as_it_was() {
     let server = Server::at_socket();
     for way in ["kill SIGTERM", "kill SIGHUP", "type \\x03"] {

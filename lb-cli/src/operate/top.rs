@@ -20,6 +20,8 @@ use crate::failure::{Exit, Failure};
 use crate::figures::{count, latency, rate};
 use crate::output;
 
+/// A server says something each second; one that hangs does not.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long a server that has gone is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -50,14 +52,19 @@ enum News {
 /// Follows the events and comes back when the server does. Ends with its receiver.
 async fn follow(client: &Client, mut events: Events, news: mpsc::Sender<News>) {
     loop {
-        while let Some(event) = events.next().await {
+        let ended = loop {
+            let event = match tokio::time::timeout(SILENCE, events.next()).await {
+                Ok(Some(event)) => event,
+                Ok(None) => break "the server has ended the connection",
+                Err(_silent) => break "the server says nothing any more",
+            };
             if let Some(item) = understood(&event)
                 && news.send(item).await.is_err()
             {
                 return;
             }
-        }
-        let mut why = format!("{} has ended the connection", client.address());
+        };
+        let mut why = ended.to_owned();
         events = loop {
             if news.send(News::Lost(why)).await.is_err() {
                 return;
