@@ -4,7 +4,8 @@
 //! pipeline ─► answer.rs  lookup ─ hit ─► stored.rs
 //!             └ asking.rs  join ─ follows ─► fill.rs, reading
 //!                               └ leads ─► fetch.rs ─► target
-//!                                          └ pump.rs ─► fill.rs, writing
+//!                                          ├ second.rs  what other instances have stored
+//!                                          └ pump.rs ─► fill.rs, writing; second.rs
 //! ```
 
 mod answer;
@@ -14,6 +15,7 @@ mod fill;
 mod handler;
 mod key;
 mod pump;
+mod second;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -37,6 +39,8 @@ use crate::handler::Exchange;
 use crate::metrics::CacheMetrics;
 use crate::record::CacheResult;
 use fill::Fill;
+pub(crate) use second::keep;
+use second::{SecondLevel, Target};
 
 /// What a purge removes from a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,8 @@ pub(crate) struct HttpCache {
 struct CacheState {
     responses: ResponseCache<Arc<Fill>>,
     counters: Counters,
+    /// Where it is shared with other instances.
+    second: Option<Arc<SecondLevel>>,
 }
 
 /// What happened to requests, each of which is counted once.
@@ -107,12 +113,15 @@ pub(crate) fn build(config: &Config) -> BTreeMap<String, Arc<HttpCache>> {
         .caches
         .iter()
         .filter(|(_, cache)| !cache.is_off())
-        .map(|(name, cache)| (name.clone(), Arc::new(HttpCache::new(cache, &deciding))))
+        .map(|(name, cache)| {
+            let built = HttpCache::new(name, cache, config, &deciding);
+            (name.clone(), Arc::new(built))
+        })
         .collect()
 }
 
 impl HttpCache {
-    fn new(config: &CacheConfig, deciding: &[HeaderName]) -> Self {
+    fn new(name: &str, config: &CacheConfig, whole: &Config, deciding: &[HeaderName]) -> Self {
         let mut rules = CacheRules::default();
         rules.default_ttl = config.default_ttl;
         rules.stale_while_revalidate = config.stale_while_revalidate;
@@ -138,12 +147,14 @@ impl HttpCache {
             CachePolicy::Lru => Eviction::Lru,
         };
         parameters.fills = fills;
+        let second = SecondLevel::build(name, config, whole, &rules.vary_by);
         Self {
             rules,
             query: config.query.clone(),
             state: Arc::new(CacheState {
                 responses: ResponseCache::new(&parameters),
                 counters: Counters::default(),
+                second: second.map(Arc::new),
             }),
         }
     }
@@ -166,6 +177,27 @@ impl HttpCache {
         exchange.notes().cache(result);
     }
 
+    fn second(&self) -> Option<&Arc<SecondLevel>> {
+        self.state.second.as_ref()
+    }
+
+    /// Whether other instances share what it keeps.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.second().is_some()
+    }
+
+    /// Removes what a request has made invalid, here and for the other instances.
+    fn invalidate(&self, key: &CacheKey) {
+        self.announce(|| Target::key(key.as_str()));
+        self.responses().purge(key, clock::now());
+    }
+
+    fn announce(&self, target: impl FnOnce() -> Target) {
+        if let Some(second) = self.second() {
+            second.announce(target());
+        }
+    }
+
     fn counters(&self) -> &Counters {
         &self.state.counters
     }
@@ -179,12 +211,26 @@ impl HttpCache {
                     let text = format!("`{url}` is not a URL with scheme and host");
                     Error::new(ErrorKind::Config, text)
                 })?;
+                self.announce(|| Target::key(&key));
                 responses.purge(&CacheKey::from(key.as_str()), now)
             }
-            Purge::Prefix(prefix) => responses.purge_prefix(prefix, now),
-            Purge::Tag(tag) => responses.purge_tag(tag, now),
-            Purge::Key(key) => responses.purge(&key::of_handler(key), now),
-            Purge::All => responses.purge_prefix("", now),
+            Purge::Prefix(prefix) => {
+                self.announce(|| Target::prefix(prefix));
+                responses.purge_prefix(prefix, now)
+            }
+            Purge::Tag(tag) => {
+                self.announce(|| Target::Tag(tag.into()));
+                responses.purge_tag(tag, now)
+            }
+            Purge::Key(key) => {
+                let key = key::of_handler(key);
+                self.announce(|| Target::key(key.as_str()));
+                responses.purge(&key, now)
+            }
+            Purge::All => {
+                self.announce(|| Target::All);
+                responses.purge_prefix("", now)
+            }
         };
         let count = u64::try_from(purged).unwrap_or(u64::MAX);
         self.counters().purged.fetch_add(count, Ordering::Relaxed);
@@ -194,6 +240,10 @@ impl HttpCache {
     pub(crate) fn metrics(&self) -> CacheMetrics {
         let (responses, counters) = (self.responses(), self.counters());
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let second = |counter: fn(&second::Counters) -> &AtomicU64| {
+            self.second()
+                .map_or(0, |level| read(counter(&level.counters)))
+        };
         CacheMetrics {
             hits: read(&counters.hits),
             stale: read(&counters.stale),
@@ -206,6 +256,11 @@ impl HttpCache {
             evicted: responses.stats().evicted,
             entries: responses.len(),
             bytes: responses.weight(),
+            store_hits: second(|counters| &counters.hits),
+            store_misses: second(|counters| &counters.misses),
+            store_errors: second(|counters| &counters.errors),
+            store_writes: second(|counters| &counters.writes),
+            store_skipped: second(|counters| &counters.skipped),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admissions;
+use crate::cache;
 use crate::config::{
     BackendConfig, CacheConfig, Config, ListenAddress, LoadBalancerConfig, RateLimitConfig,
     ServerConfig, SessionConfig,
@@ -229,7 +230,11 @@ impl Workers {
                         .with_source(error)
                 })?;
             let link = self.redis.as_ref().map(Redis::link);
-            let pipeline = self.pipeline(link.clone());
+            let shares = self.handle.snapshot().shares_caches();
+            let cache_link = self.redis.as_ref().filter(|_| shares).map(Redis::link);
+            let cache_store = cache_link.clone().or_else(|| link.clone());
+            let cache_store = cache_store.map(|link| Arc::new(link) as Arc<dyn Store>);
+            let pipeline = self.pipeline(link.clone(), cache_store.clone());
             let drain = self.handle.drain().clone();
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
@@ -242,6 +247,9 @@ impl Workers {
                     drain.clone(),
                 )
             });
+            let keep_caches = cache_store
+                .filter(|_| acceptors.is_some())
+                .map(|store| cache::keep(self.handle.clone(), store, drain.clone()));
             let token = self.tracker.token();
             std::thread::Builder::new()
                 .name(format!("lb-worker-{number}"))
@@ -251,8 +259,11 @@ impl Workers {
                         if let Some(watch) = watch {
                             tokio::spawn(watch);
                         }
-                        if let Some(link) = link {
+                        for link in [link, cache_link].into_iter().flatten() {
                             tokio::spawn(link.keep());
+                        }
+                        if let Some(keep) = keep_caches {
+                            tokio::spawn(keep);
                         }
                         if let Some((bound, desks)) = acceptors {
                             for (socket, listener) in bound {
@@ -278,7 +289,7 @@ impl Workers {
         Ok(())
     }
 
-    fn pipeline(&self, link: Option<Link>) -> Arc<Pipeline> {
+    fn pipeline(&self, link: Option<Link>, cache_store: Option<Arc<dyn Store>>) -> Arc<Pipeline> {
         let upstreams = Arc::new(Upstreams::new(Arc::clone(&self.connector)));
         self.handle.add_upstreams(Arc::clone(&upstreams));
         let dispatch = Dispatch::new(upstreams, Arc::clone(&self.entropy));
@@ -293,6 +304,7 @@ impl Workers {
                 entropy: Arc::clone(&self.entropy),
                 instance: self.instance,
                 store,
+                cache_store,
             },
             dispatch,
         ))

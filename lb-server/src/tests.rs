@@ -188,12 +188,16 @@ impl Proxy {
                 handler,
                 entropy: Arc::clone(&entropy),
                 instance: 0x5eed,
-                store,
+                store: store.clone(),
+                cache_store: store.clone(),
             },
             Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
         let admissions = Admissions::new(1000, 100, 100, Vec::new());
         let drain = handle.drain().clone();
+        if let Some(store) = store {
+            tokio::spawn(crate::cache::keep(handle.clone(), store, drain.clone()));
+        }
         let (queue, accepted) = mpsc::unbounded_channel();
         tokio::spawn(probe::watch(
             handle.clone(),
