@@ -466,3 +466,7 @@ fn news(asked: u64, answer: &Value) -> Option<News> {
         is_cut: entries.len() / 2 >= NEWS_MAX,
     })
 }
+
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod tests;
