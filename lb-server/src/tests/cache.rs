@@ -5,6 +5,7 @@ mod handler;
 mod origin;
 mod purging;
 mod replies;
+mod shared;
 mod streaming;
 mod table;
 
