@@ -20,6 +20,8 @@ mod retry;
 mod sessions;
 mod targets;
 mod timeouts;
+#[cfg(feature = "redis")]
+mod two_servers;
 mod wear;
 mod wire;
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::error::{ConfigError, Finding};
 use super::model::{
     CacheConfig, Config, Http2Config, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
-    LoadBalancerConfig, ProcessConfig, Protocol, RouteConfig, SessionConfig, TargetConfig,
+    LoadBalancerConfig, ProcessConfig, Protocol, RedisConfig, RouteConfig, SessionConfig,
+    TargetConfig,
 };
 use super::read::{DEFAULT_NAME, parse_network};
 
@@ -19,6 +20,8 @@ pub struct ServerConfig {
     pub process: ProcessConfig,
     /// The listener.
     pub listener: ListenerConfig,
+    /// The store that instances share; `None` keeps everything in this process.
+    pub redis: Option<RedisConfig>,
     /// Texts that could not be read; [`Config::single`] reports them.
     wrong: Vec<Finding>,
 }
@@ -35,8 +38,16 @@ impl ServerConfig {
         Self {
             process: ProcessConfig::default(),
             listener: ListenerConfig::at(address.into_iter().collect()),
+            redis: None,
             wrong,
         }
+    }
+
+    /// Shares through this store what is to be kept with [`StoreKind::Redis`](crate::StoreKind::Redis).
+    #[must_use]
+    pub fn redis(mut self, redis: RedisConfig) -> Self {
+        self.redis = Some(redis);
+        self
     }
 
     /// Listens on another address too; the choice of TLS stays as it is.
@@ -146,11 +157,12 @@ impl Config {
             let problems = server.wrong.into_iter().map(Finding::unplaced);
             return Err(ConfigError::new(problems.collect()));
         }
-        let config = Self::default()
+        let mut config = Self::default()
             .server(server.process)
             .listener(DEFAULT_NAME, server.listener)
             .pool(DEFAULT_NAME, pool)
             .route(RouteConfig::new(DEFAULT_NAME, TargetConfig::Handler));
+        config.redis = server.redis;
         config.check()?;
         Ok(config)
     }
