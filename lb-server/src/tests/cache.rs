@@ -5,7 +5,8 @@ mod handler;
 mod origin;
 mod purging;
 mod replies;
-mod shared;
+mod second;
+
 mod streaming;
 mod table;
 
