@@ -5,6 +5,7 @@
 mod bench;
 mod chaos;
 mod check;
+mod fuzz;
 mod programs;
 mod steps;
 mod test;
@@ -45,6 +46,10 @@ enum Chore {
     /// Each scenario is a fault (a backend killed, frozen, slow, lying, all of them gone, the proxy
     /// asked to end) under requests at a fixed rate. Results go to a table, and to `target/chaos/`.
     Chaos(chaos::Arguments),
+    /// Feeds what strangers write to what reads it: cookies, fields, records, configurations.
+    ///
+    /// Runs for a bounded time and repeats exactly by its seed.
+    Fuzz(fuzz::Arguments),
     /// Checks the rules of layout that neither rustfmt nor clippy knows.
     Tidy,
 }
@@ -73,6 +78,7 @@ fn main() -> ExitCode {
         Chore::Check(_) => check::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Chaos(arguments) => chaos::run(&arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Tidy => tidy::run(),
     };
     match done {
