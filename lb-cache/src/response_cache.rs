@@ -462,7 +462,9 @@ impl<T> ResponseCache<T> {
         self.purge_where(|_, response| response.has_tag(tag), |_| true, now)
     }
 
-    fn purge_where(
+    /// Removes the responses that `goes` names, and keeps fills under way from storing under keys that `discards` names:
+    /// several purges in one pass.
+    pub fn purge_where(
         &self,
         mut goes: impl FnMut(&CacheKey, &StoredResponse) -> bool,
         mut discards: impl FnMut(&CacheKey) -> bool,

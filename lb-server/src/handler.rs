@@ -330,6 +330,11 @@ impl Exchange {
         self.inner.pipeline.store()
     }
 
+    /// The worker's way to what caches share.
+    pub(crate) fn cache_store(&self) -> Option<&Arc<dyn Store>> {
+        self.inner.pipeline.cache_store()
+    }
+
     pub(crate) fn visit(&self) -> Option<&Visit> {
         self.inner.visit.get().map(Box::as_ref)
     }

@@ -114,6 +114,16 @@ pub struct CacheMetrics {
     pub entries: usize,
     /// Bytes held, those of responses that are coming included.
     pub bytes: u64,
+    /// Responses found in `[redis]`, where the cache is shared there.
+    pub store_hits: u64,
+    /// Lookups there that found nothing of use.
+    pub store_misses: u64,
+    /// Lookups and writes there that failed, and what was found and could not be read.
+    pub store_errors: u64,
+    /// Responses written there.
+    pub store_writes: u64,
+    /// Responses not written there, because too much was on its way already.
+    pub store_skipped: u64,
 }
 
 /// What a server counted of one backend.

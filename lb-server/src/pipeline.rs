@@ -38,6 +38,7 @@ pub(crate) struct Pipeline {
     handler: Option<Arc<dyn ErasedHandler>>,
     entropy: Arc<Entropy>,
     store: Option<Arc<dyn Store>>,
+    cache_store: Option<Arc<dyn Store>>,
     /// For requests that came by HTTP/2, and by HTTP/1.1.
     via: [HeaderValue; 2],
     via_mark: Box<str>,
@@ -53,6 +54,8 @@ pub(crate) struct PipelineParts {
     pub(crate) instance: u64,
     /// The worker's way to the store that instances share.
     pub(crate) store: Option<Arc<dyn Store>>,
+    /// The same for what caches share: large values would stand in the way of small ones.
+    pub(crate) cache_store: Option<Arc<dyn Store>>,
 }
 
 /// What the connection knows of a request's way to us.
@@ -102,6 +105,7 @@ impl Pipeline {
             entropy,
             instance,
             store,
+            cache_store,
         } = parts;
         let via_mark = format!("({instance:016x})");
         let pseudonym = handle.snapshot().process.pseudonym.clone();
@@ -116,6 +120,7 @@ impl Pipeline {
             handler,
             entropy,
             store,
+            cache_store,
             via,
             via_mark: via_mark.into(),
         }
@@ -140,6 +145,11 @@ impl Pipeline {
 
     pub(crate) fn store(&self) -> Option<&dyn Store> {
         self.store.as_deref()
+    }
+
+    /// The worker's way to what caches share.
+    pub(crate) fn cache_store(&self) -> Option<&Arc<dyn Store>> {
+        self.cache_store.as_ref()
     }
 
     pub(crate) fn via(&self, received: Version) -> &HeaderValue {

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{About, AdminListener, Guard, LogControl, Service};
 use crate::admission::{Admissions, Bounds};
+use crate::cache;
 use crate::clock;
 use crate::config::{
     AdminConfig, BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig,
@@ -326,7 +327,11 @@ impl Workers {
             }
             self.handle.add_worker(runtime.handle().clone());
             let link = self.redis.as_ref().map(Redis::link);
-            let pipeline = self.pipeline(Worker::new(number), link.clone());
+            let shares = self.handle.snapshot().shares_caches();
+            let cache_link = self.redis.as_ref().filter(|_| shares).map(Redis::link);
+            let cache_store = cache_link.clone().or_else(|| link.clone());
+            let cache_store = cache_store.map(|link| Arc::new(link) as Arc<dyn Store>);
+            let pipeline = self.pipeline(Worker::new(number), link.clone(), cache_store.clone());
             let drain = self.handle.drain().clone();
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
@@ -341,6 +346,9 @@ impl Workers {
             let report = watch
                 .is_some()
                 .then(|| metrics::report(self.handle.clone(), self.report_every, drain.clone()));
+            let keep_caches = cache_store
+                .filter(|_| watch.is_some())
+                .map(|store| cache::keep(self.handle.clone(), store, drain.clone()));
             let token = self.tracker.token();
             std::thread::Builder::new()
                 .name(format!("lb-worker-{number}"))
@@ -355,8 +363,11 @@ impl Workers {
                         if let Some(report) = report {
                             tokio::spawn(report);
                         }
-                        if let Some(link) = link {
+                        for link in [link, cache_link].into_iter().flatten() {
                             tokio::spawn(link.keep());
+                        }
+                        if let Some(keep) = keep_caches {
+                            tokio::spawn(keep);
                         }
                         work(accepted, pipeline, admissions, drain, load).await;
                     });
@@ -370,7 +381,12 @@ impl Workers {
         Ok(addresses)
     }
 
-    fn pipeline(&self, worker: Worker, link: Option<Link>) -> Arc<Pipeline> {
+    fn pipeline(
+        &self,
+        worker: Worker,
+        link: Option<Link>,
+        cache_store: Option<Arc<dyn Store>>,
+    ) -> Arc<Pipeline> {
         let upstreams = Arc::new(Upstreams::new(Arc::clone(&self.connector)));
         self.handle.add_upstreams(Arc::clone(&upstreams));
         let dispatch = Dispatch::new(upstreams, Arc::clone(&self.entropy));
@@ -386,6 +402,7 @@ impl Workers {
                 entropy: Arc::clone(&self.entropy),
                 instance: self.instance,
                 store,
+                cache_store,
             },
             dispatch,
         ))

@@ -174,6 +174,11 @@ impl Snapshot {
         routes.chain([("", &self.unrouted)])
     }
 
+    /// Whether any cache is shared with other instances.
+    pub(crate) fn shares_caches(&self) -> bool {
+        self.caches.values().any(|cache| cache.is_shared())
+    }
+
     /// What was counted of each backend.
     pub(crate) fn backend_metrics(&self) -> BTreeMap<String, BackendMetrics> {
         self.pools

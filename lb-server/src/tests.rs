@@ -24,6 +24,8 @@ mod retry;
 mod sessions;
 mod targets;
 mod timeouts;
+#[cfg(feature = "redis")]
+mod two_servers;
 mod wear;
 mod wire;
 
@@ -194,7 +196,8 @@ impl Proxy {
                 handler,
                 entropy: Arc::clone(&entropy),
                 instance: 0x5eed,
-                store,
+                store: store.clone(),
+                cache_store: store.clone(),
             },
             Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
@@ -205,6 +208,9 @@ impl Proxy {
             exempt: Vec::new(),
         });
         let drain = handle.drain().clone();
+        if let Some(store) = store {
+            tokio::spawn(crate::cache::keep(handle.clone(), store, drain.clone()));
+        }
         let (queue, accepted) = mpsc::unbounded_channel();
         tokio::spawn(probe::watch(
             handle.clone(),

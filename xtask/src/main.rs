@@ -5,6 +5,7 @@
 mod bench;
 mod chaos;
 mod check;
+mod fuzz;
 mod package;
 mod programs;
 mod steps;
@@ -48,6 +49,10 @@ enum Chore {
     Chaos(chaos::Arguments),
     /// Builds the Debian package into `target/debian/`, with manual pages and completions.
     Package(package::Arguments),
+    /// Feeds what strangers write to what reads it: cookies, fields, records, configurations.
+    ///
+    /// Runs for a bounded time and repeats exactly by its seed.
+    Fuzz(fuzz::Arguments),
     /// Checks the rules of layout that neither rustfmt nor clippy knows.
     Tidy,
 }
@@ -77,6 +82,7 @@ fn main() -> ExitCode {
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Chaos(arguments) => chaos::run(&arguments),
         Chore::Package(arguments) => package::run(&arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Tidy => tidy::run(),
     };
     match done {

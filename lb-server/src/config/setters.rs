@@ -362,6 +362,7 @@ setters!(CacheConfig {
     obey_requests: bool,
     query: CacheQuery,
     vary: Vec<HeaderName>,
+    store: StoreKind,
 });
 
 setters!(RouteMatch {

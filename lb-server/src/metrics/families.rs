@@ -378,7 +378,7 @@ fn pools(snapshot: &Snapshot) -> [Family; 5] {
     [circuits, retries, exhausted, queue, queued]
 }
 
-fn limits_and_caches(snapshot: &Snapshot) -> [Family; 5] {
+fn limits_and_caches(snapshot: &Snapshot) -> [Family; 6] {
     let mut decisions = Family::counter(
         "lb_rate_limit_decisions",
         "What was decided about requests under a rate limit",
@@ -400,8 +400,22 @@ fn limits_and_caches(snapshot: &Snapshot) -> [Family; 5] {
     let mut bytes = Family::gauge("lb_cache_bytes", "Bytes held by a cache");
     let mut entries = Family::gauge("lb_cache_entries", "URLs and keys with something stored");
     let mut evictions = Family::counter("lb_cache_evictions", "Entries that left for others");
+    let mut shared = Family::counter(
+        "lb_cache_store",
+        "What happened to responses of caches that instances share",
+    );
     for (name, cache) in &snapshot.caches {
         let counts = cache.metrics();
+        let stored = [
+            ("hit", counts.store_hits),
+            ("miss", counts.store_misses),
+            ("error", counts.store_errors),
+            ("written", counts.store_writes),
+            ("skipped", counts.store_skipped),
+        ];
+        for (result, count) in stored.into_iter().filter(|_| cache.is_shared()) {
+            shared.count(&[("cache", name), ("result", result)], count);
+        }
         for (result, count) in [
             ("hit", counts.hits),
             ("stale", counts.stale),
@@ -417,7 +431,7 @@ fn limits_and_caches(snapshot: &Snapshot) -> [Family; 5] {
         entries.count(&labels, counts.entries as u64);
         evictions.count(&labels, counts.evicted);
     }
-    [decisions, requests, bytes, entries, evictions]
+    [decisions, requests, bytes, entries, evictions, shared]
 }
 
 fn sessions_and_store(handle: &Handle) -> [Family; 5] {

@@ -1,6 +1,8 @@
 //! The state of a link, under virtual time, with a store that does as it is told.
 
 #[cfg(feature = "redis")]
+mod failover;
+#[cfg(feature = "redis")]
 mod real;
 #[cfg(feature = "redis")]
 pub(crate) mod server;
