@@ -57,7 +57,7 @@ impl Live {
         let new = self
             .directory
             .write("lb.toml.new", &config(&self.certificates, rest));
-        std::fs::rename(new, self.directory.file("lb.toml")).unwrap();
+        std::fs::rename(new, self.directory.file("lb.toml")).expect("the file is replaced");
     }
 
     fn count(&self, message: &str) -> usize {
@@ -134,7 +134,7 @@ fn variant(number: usize, urls: &[String]) -> String {
         2 => vec![&urls[2], &urls[1], &urls[0]],
         _ => vec![&urls[1]],
     };
-    let extra = if number % 2 == 0 {
+    let extra = if number.is_multiple_of(2) {
         format!(
             "[pools.extra]\nbackends = [{:?}]\n[[routes]]\nname = \"extra\"\nmatch = {{ path = \"/extra/*\" }}\npool = \"extra\"\n",
             urls[2]
@@ -204,7 +204,6 @@ fn a_hundred_reloads_under_load_lose_nothing() {
     let whole = download.join().unwrap();
     assert_eq!(sha256(&whole.body_file()), sha256(&large));
     let text = format!("grown by {grown} bytes over {memory_bytes}");
-    println!("{text}");
     assert!(grown < GROWTH_MAX_BYTES, "{text}");
     assert_eq!(
         live.count("reload failed"),
