@@ -5,13 +5,15 @@
 #[path = "../../lb-server/examples/app.rs"]
 mod app;
 
+use std::env;
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lb_server::{
     AccessLogConfig, AdminConfig, Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig,
-    RateLimitConfig, Running, Server, ServerConfig, SessionConfig,
+    RateLimitConfig, RedisConfig, Running, Server, ServerConfig, SessionConfig, StoreKind,
 };
 
 use crate::args::{AccessLog, ServeArguments};
@@ -73,21 +75,40 @@ fn admin_api(wanted: Option<&str>) -> Result<Option<AdminConfig>, Failure> {
     Ok(Some(AdminConfig::at(address)))
 }
 
+/// The Redis that demonstrations share, and the file with the secret of their cookies, where the environment names both.
+fn shared() -> Result<Option<(RedisConfig, OsString)>, Failure> {
+    let (Some(url), Some(secret)) = (env::var_os("REDIS_URL"), env::var_os("SECRET_FILE")) else {
+        return Ok(None);
+    };
+    let redis = RedisConfig::new(url.to_string_lossy())
+        .context("REDIS_URL cannot be used")
+        .map_err(|error| Failure::usage(error, "write REDIS_URL=redis://127.0.0.1:6379"))?;
+    Ok(Some((redis, secret)))
+}
+
 fn server(arguments: &ServeArguments, backends: &[Running]) -> Result<Server, Failure> {
     let listen = arguments.listen.as_deref().unwrap_or(LISTEN);
     let format = arguments.access_log.and_then(AccessLog::format);
     let access_log = format.map_or_else(AccessLogConfig::off, |format| {
         AccessLogConfig::default().format(format)
     });
+    let mut listener = ServerConfig::new(listen)
+        .tls_self_signed(&["localhost", "127.0.0.1", "::1"])
+        .access_log(access_log);
+    // Sessions end with the demonstration, unless several of them share theirs.
+    let mut sessions = SessionConfig::ephemeral();
+    let mut cache = CacheConfig::default();
+    if let Some((redis, secret)) = shared()? {
+        listener = listener.redis(redis);
+        sessions = SessionConfig::secret_file(secret).store(StoreKind::Redis);
+        cache = cache.store(StoreKind::Redis);
+    }
     let mut server = Server::new(
-        ServerConfig::new(listen)
-            .tls_self_signed(&["localhost", "127.0.0.1", "::1"])
-            .access_log(access_log),
+        listener,
         LoadBalancerConfig::new(Algorithm::RoundRobin),
-        // Sessions end with the demonstration.
-        SessionConfig::ephemeral(),
+        sessions,
         RateLimitConfig::off(),
-        CacheConfig::default(),
+        cache,
     )
     .map_err(start_failure)?;
     for backend in backends {

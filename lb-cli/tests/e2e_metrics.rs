@@ -7,11 +7,11 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use lb_server::{
-    Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig, MetricsFormat, RateLimitConfig,
+    AdminConfig, Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig, RateLimitConfig,
     Server, ServerConfig, SessionConfig,
 };
 use support::backends::Nginx;
-use support::clients::load;
+use support::clients::{Curl, load};
 
 const REQUESTS: usize = 500;
 
@@ -35,10 +35,16 @@ fn promtool_finds_nothing_wrong_with_what_is_counted_under_load() {
             .add_backend(BackendConfig::new(url).unwrap())
             .unwrap();
     }
+    let admin = AdminConfig::at("127.0.0.1:0".parse().unwrap());
+    server.set_admin(admin).unwrap();
     let running = runtime.block_on(server.start()).unwrap();
     let url = format!("https://127.0.0.1:{}/", running.local_addr().port());
     assert_eq!(load(&url, REQUESTS, 2, 10).succeeded, REQUESTS);
-    let text = running.handle().exposition(MetricsFormat::Prometheus);
+    let admin = running.admin_addr().unwrap().to_string();
+    let read = Curl::get(&format!("{admin}/metrics")).send().expect(200);
+    let format = "text/plain; version=0.0.4; charset=utf-8";
+    assert_eq!(read.header("content-type"), Some(format));
+    let text = read.text();
     let counted = format!(
         "lb_requests_total{{listener=\"default\",route=\"default\",method=\"GET\",code=\"200\"}} {REQUESTS}\n"
     );

@@ -13,9 +13,10 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::Handle;
 use super::report::{ReloadReport, ReloadStatus};
+use crate::admin::{Change, ChangeKind};
 use crate::clock;
 use crate::config::{Config, LoadedConfig};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, chain};
 use crate::server;
 use crate::snapshot::Draft;
 
@@ -74,7 +75,16 @@ impl Handle {
     /// [`ErrorKind::Draining`] after [`Handle::shutdown`]; [`ErrorKind::Config`], [`ErrorKind::Tls`] or
     /// [`ErrorKind::Listen`] for what cannot be used. The configuration before is in force then.
     pub async fn reload(&self, config: Config) -> Result<ReloadReport, Error> {
-        self.one_at_a_time(move |_| Ok(LoadedConfig::from(config)))
+        self.reload_for(None, config).await
+    }
+
+    /// As [`Handle::reload`], for whom operators are told of.
+    pub(crate) async fn reload_for(
+        &self,
+        caller: Option<String>,
+        config: Config,
+    ) -> Result<ReloadReport, Error> {
+        self.one_at_a_time(caller, move |_| Ok(LoadedConfig::from(config)))
             .await
     }
 
@@ -85,7 +95,15 @@ impl Handle {
     /// As [`Handle::reload`]; [`ErrorKind::Config`] where it cannot be read, and where the server was told
     /// of no [`ConfigSource`].
     pub async fn reload_from_source(&self) -> Result<ReloadReport, Error> {
-        self.one_at_a_time(|handle| {
+        self.reload_from_source_for(None).await
+    }
+
+    /// As [`Handle::reload_from_source`], for whom operators are told of.
+    pub(crate) async fn reload_from_source_for(
+        &self,
+        caller: Option<String>,
+    ) -> Result<ReloadReport, Error> {
+        self.one_at_a_time(caller, |handle| {
             let source = handle.inner.source.get().ok_or_else(|| {
                 let text = "the server does not know where its configuration comes from";
                 Error::new(ErrorKind::Config, text)
@@ -114,12 +132,13 @@ impl Handle {
 
     async fn one_at_a_time(
         &self,
+        caller: Option<String>,
         load: impl FnOnce(&Self) -> Result<LoadedConfig, Error> + Send + 'static,
     ) -> Result<ReloadReport, Error> {
         let turn = Arc::clone(&self.inner.reloading).lock_owned().await;
         let handle = self.clone();
         // The turn goes along: who asked may leave, the reload is completed before the next begins.
-        let reloading = tokio::task::spawn_blocking(move || handle.reload_now(load, turn));
+        let reloading = tokio::task::spawn_blocking(move || handle.reload_now(caller, load, turn));
         reloading.await.unwrap_or_else(|panicked| {
             Err(Error::new(ErrorKind::Start, "the reload panicked").with_source(panicked))
         })
@@ -127,11 +146,27 @@ impl Handle {
 
     fn reload_now(
         &self,
+        caller: Option<String>,
         load: impl FnOnce(&Self) -> Result<LoadedConfig, Error>,
         _turn: OwnedMutexGuard<()>,
     ) -> Result<ReloadReport, Error> {
         let counters = &self.inner.reloads;
         let result = load(self).and_then(|loaded| self.replace(loaded));
+        self.news().tell(|| {
+            let (event, details) = match &result {
+                Ok(report) => ("reloaded", report.summary()),
+                Err(error) => ("reload_failed", chain(error)),
+            };
+            Change {
+                at: clock::unix_seconds(clock::now()),
+                kind: ChangeKind::Reload,
+                pool: None,
+                backend: None,
+                event: event.to_owned(),
+                details,
+                caller,
+            }
+        });
         let now = clock::wall();
         match &result {
             Ok(report) => {
@@ -233,15 +268,4 @@ pub(super) fn keep_what_needs_a_restart(before: &Config, config: &mut Config) ->
         keep("redis");
     }
     kept
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

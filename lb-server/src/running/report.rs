@@ -63,6 +63,27 @@ impl ReloadReport {
         lists.iter().all(|list| list.is_empty())
     }
 
+    /// All of it in one line.
+    pub(crate) fn summary(&self) -> String {
+        let parts = [
+            ("added", &self.added),
+            ("removed", &self.removed),
+            ("changed", &self.changed),
+            ("certificates", &self.certificates),
+            ("undone", &self.undone),
+            ("needs a restart", &self.needs_restart),
+        ];
+        let parts = parts.iter().filter(|(_, list)| !list.is_empty());
+        let said: Vec<String> = parts
+            .map(|(what, list)| format!("{what}: {}", list.join(", ")))
+            .collect();
+        if said.is_empty() {
+            "nothing changed".to_owned()
+        } else {
+            said.join("; ")
+        }
+    }
+
     /// The differences between two configurations.
     pub(super) fn between(before: &Config, after: &Config) -> Self {
         let mut report = Self::default();
@@ -81,6 +102,10 @@ impl ReloadReport {
         );
         report.table("redis", before.redis.as_ref(), after.redis.as_ref());
         report.table("metrics", Some(&before.metrics), Some(&after.metrics));
+        let logs = (&before.access_log, &after.access_log);
+        report.table("access_log", Some(logs.0), Some(logs.1));
+        report.table("tracing", before.tracing.as_ref(), after.tracing.as_ref());
+        report.table("admin", before.admin.as_ref(), after.admin.as_ref());
         report
     }
 

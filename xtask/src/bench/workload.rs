@@ -83,6 +83,8 @@ pub(crate) struct Workload {
     pub(crate) ours_only: bool,
     /// Every answer comes from the proxy's cache.
     pub(crate) cached: bool,
+    /// A rate limit that nobody reaches stands before the route.
+    pub(crate) limited: bool,
     /// Ours takes part with its access log, and with traces, as well.
     pub(crate) observed: bool,
     /// Belongs to `--quick`.
@@ -122,6 +124,7 @@ impl Workload {
             routes: 1,
             ours_only: false,
             cached: false,
+            limited: false,
             observed: false,
             quick: false,
             goals: &[],
@@ -153,6 +156,11 @@ impl Workload {
     const fn cached(mut self) -> Self {
         self.cached = true;
         self
+    }
+
+    const fn limited(mut self) -> Self {
+        self.limited = true;
+        self.alone()
     }
 
     const fn observed(mut self) -> Self {
@@ -234,6 +242,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload::new("idle", "memory of idle TLS h2 connections", TLS_H1, Load::Idle, (10_000, 1))
         .goals(&[Goal { figure: Figure::KibibytesPerConnection, against: &[], bound: 24.0 }]),
     Workload::new("active", "memory of streams waiting for a backend, 100 × 50", TLS_H1, Load::Active, (100, 50)),
+    Workload::new("limited", "under a rate limit in memory, TLS h2 → HTTP/1.1, 1 KiB, 32 × 32", TLS_H1, SMALL, (32, 32)).limited()
+        .goals(&[of_own("h2-h1", 1.05)]),
     Workload::new("observed", "with the access log, with traces, TLS h2 → HTTP/1.1, 1 KiB, 32 × 32", TLS_H1, SMALL, (32, 32)).observed()
         .goals(&[overhead(Peer::Logged, Peer::Ours, 1.05), overhead(Peer::Traced, Peer::Logged, 1.02)]),
     Workload::new("workers-1", "one worker, TLS h2 → h2c, 1 KiB, 8 × 100", TLS_H2C, SMALL, (8, 100)).alone().quick(),

@@ -4,13 +4,12 @@ use http::header::{ETAG, IF_MATCH};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
-use crate::admin::problem::{Problem, chain};
+use crate::admin::ReloadChanges;
+use crate::admin::problem::Problem;
 use crate::admin::reply::{self, Reply};
 use crate::admin::service::{Call, Service, media_type};
-use crate::admin::{Change, ChangeKind, ReloadChanges};
-use crate::clock;
 use crate::config::{Config, ConfigFormat};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, chain};
 use crate::running::ReloadReport;
 
 /// What errors call a configuration that came by this API.
@@ -146,9 +145,10 @@ async fn replace(
     let done = if dry_run {
         service.handle.rehearse(config).await
     } else {
-        service.handle.reload(config).await
+        let caller = Some(call.caller.clone());
+        service.handle.reload_for(caller, config).await
     };
-    finish(service, call, done, dry_run)
+    finish(service, done, dry_run)
 }
 
 pub(super) async fn reload(service: &Service, call: &Call) -> Result<Response<Reply>, Problem> {
@@ -159,31 +159,16 @@ pub(super) async fn reload(service: &Service, call: &Call) -> Result<Response<Re
         ));
     }
     check_not_ending(service)?;
-    let done = service.handle.reload_from_source().await;
-    finish(service, call, done, false)
+    let caller = Some(call.caller.clone());
+    let done = service.handle.reload_from_source_for(caller).await;
+    finish(service, done, false)
 }
 
 fn finish(
     service: &Service,
-    call: &Call,
     done: Result<ReloadReport, Error>,
     dry_run: bool,
 ) -> Result<Response<Reply>, Problem> {
-    if !dry_run {
-        let (event, details) = match &done {
-            Ok(report) => ("reloaded", summary(report)),
-            Err(error) => ("reload_failed", chain(error)),
-        };
-        service.handle.news().tell(|| Change {
-            at: clock::unix_seconds(clock::now()),
-            kind: ChangeKind::Reload,
-            pool: None,
-            backend: None,
-            event: event.to_owned(),
-            details,
-            caller: Some(call.caller.clone()),
-        });
-    }
     let report = done.map_err(|error| match error.kind() {
         ErrorKind::Draining => Problem::new(
             StatusCode::CONFLICT,
@@ -204,27 +189,6 @@ fn finish(
     });
     set_etag(&mut response, &service.etag(&service.handle.config()));
     Ok(response)
-}
-
-fn summary(report: &ReloadReport) -> String {
-    let parts = [
-        ("added", &report.added),
-        ("removed", &report.removed),
-        ("changed", &report.changed),
-        ("certificates", &report.certificates),
-        ("undone", &report.undone),
-        ("needs a restart", &report.needs_restart),
-    ];
-    let said: Vec<String> = parts
-        .iter()
-        .filter(|(_, list)| !list.is_empty())
-        .map(|(what, list)| format!("{what}: {}", list.join(", ")))
-        .collect();
-    if said.is_empty() {
-        "nothing changed".to_owned()
-    } else {
-        said.join("; ")
-    }
 }
 
 #[cfg(test)]

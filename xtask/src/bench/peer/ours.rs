@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::{Peer, Setup};
-use crate::bench::workload::Upstream;
+use crate::bench::workload::{Upstream, Workload};
 
 pub(super) fn configure(setup: &Setup<'_>, peer: Peer, command: &mut Command) -> Result<()> {
     let name = peer.name();
@@ -54,7 +54,9 @@ fn config(setup: &Setup<'_>) -> String {
             "[[routes]]\nname = \"other-{number}\"\nmatch = {{ path = \"/other/{number}/*\" }}\npool = \"all\"\n"
         )
     });
-    let cached = setup.workload.cached;
+    let Workload {
+        cached, limited, ..
+    } = *setup.workload;
     format!(
         r#"
 [server]
@@ -73,11 +75,13 @@ backends = {urls:?}
 {trust}
 {others}
 {cache}
+{limit}
 [[routes]]
 name = "all"
 match = {{ path = "/*" }}
 pool = "all"
 {uses_cache}
+{uses_limit}
 "#,
         cache = if cached {
             "[caches.all]\ndefault_ttl = \"1h\""
@@ -85,6 +89,16 @@ pool = "all"
             ""
         },
         uses_cache = if cached { "cache = \"all\"" } else { "" },
+        limit = if limited {
+            "[rate_limits.all]\nlimit = 1000000000\nwindow = \"1s\""
+        } else {
+            ""
+        },
+        uses_limit = if limited {
+            "rate_limits = [\"all\"]"
+        } else {
+            ""
+        },
         threads = setup.workload.workers,
         tls = setup.tls_port,
         clear = setup.clear_port,
