@@ -100,8 +100,8 @@ impl Watched {
     fn follow(&mut self, config: &Config) {
         self.files.others = config.files();
         let mut now = self.files.look();
-        for (path, stamp) in &mut now {
-            if let Some(taken) = self.taken.get(path) {
+        for (path, stamp) in &mut now.0 {
+            if let Some(taken) = self.taken.0.get(path) {
                 stamp.clone_from(taken);
             }
         }
@@ -139,7 +139,8 @@ struct Stamp {
 }
 
 /// Files as they are at a moment; `None` for those that are not there.
-type Look = BTreeMap<PathBuf, Option<Stamp>>;
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Look(BTreeMap<PathBuf, Option<Stamp>>);
 
 impl Files {
     /// The file of a configuration, and those that it names.
@@ -152,7 +153,7 @@ impl Files {
 
     fn look(&self) -> Look {
         let all = self.config.iter().chain(&self.others);
-        all.map(|path| (path.clone(), Stamp::of(path))).collect()
+        Look(all.map(|path| (path.clone(), Stamp::of(path))).collect())
     }
 }
 
@@ -183,7 +184,7 @@ mod tests {
         };
         let first = files.look();
         assert_eq!(first, files.look());
-        assert_eq!(first[&at("b")], None);
+        assert_eq!(first.0[&at("b")], None);
         // The same bytes in another file, as editors leave it.
         fs::write(at("new"), "one").unwrap();
         fs::rename(at("new"), at("a")).unwrap();

@@ -57,7 +57,7 @@ impl Live {
         let new = self
             .directory
             .write("lb.toml.new", &config(&self.certificates, rest));
-        std::fs::rename(new, self.directory.file("lb.toml")).unwrap();
+        std::fs::rename(new, self.directory.file("lb.toml")).expect("the directory is writable");
     }
 
     fn count(&self, message: &str) -> usize {
@@ -134,7 +134,7 @@ fn variant(number: usize, urls: &[String]) -> String {
         2 => vec![&urls[2], &urls[1], &urls[0]],
         _ => vec![&urls[1]],
     };
-    let extra = if number % 2 == 0 {
+    let extra = if number.is_multiple_of(2) {
         format!(
             "[pools.extra]\nbackends = [{:?}]\n[[routes]]\nname = \"extra\"\nmatch = {{ path = \"/extra/*\" }}\npool = \"extra\"\n",
             urls[2]
@@ -176,11 +176,11 @@ fn a_hundred_reloads_under_load_lose_nothing() {
     };
     let mut memory_bytes = 0;
     for number in 1..=RELOADS {
-        if number % 5 == 0 {
+        if number.is_multiple_of(5) {
             live.certificates = live.directory.certificates();
         }
         live.reload(&variant(number, &urls));
-        if number % 10 == 0 {
+        if number.is_multiple_of(10) {
             // The new certificate is shown, and who is bound stays.
             let bound = Curl::get(&live.url("tls", "/"));
             let bound = bound.arguments(&["--cacert", &live.certificates.ca, "--cookie", &cookie]);
@@ -203,9 +203,10 @@ fn a_hundred_reloads_under_load_lose_nothing() {
     assert_eq!(under_load.join().unwrap(), all);
     let whole = download.join().unwrap();
     assert_eq!(sha256(&whole.body_file()), sha256(&large));
-    let text = format!("grown by {grown} bytes over {memory_bytes}");
-    println!("{text}");
-    assert!(grown < GROWTH_MAX_BYTES, "{text}");
+    assert!(
+        grown < GROWTH_MAX_BYTES,
+        "grown by {grown} bytes over {memory_bytes}"
+    );
     assert_eq!(
         live.count("reload failed"),
         0,

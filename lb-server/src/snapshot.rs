@@ -149,6 +149,13 @@ impl PoolEntry {
         self.targets.read().0.len() > 1
     }
 
+    /// Has the connections to all its backends end with what they carry: the pool is in force no more.
+    pub(crate) fn give_up(&self) {
+        for target in self.targets.read().0.values() {
+            target.give_up();
+        }
+    }
+
     pub(crate) fn timeouts(&self) -> &PoolTimeouts {
         &self.config.timeouts
     }

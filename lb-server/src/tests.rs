@@ -184,6 +184,7 @@ impl Proxy {
         let entropy = Arc::new(Entropy::from_seed(7));
         let connector = Arc::clone(&network) as Arc<dyn Connector>;
         let upstreams = Arc::new(Upstreams::new(Arc::clone(&connector)));
+        handle.add_upstreams(Arc::clone(&upstreams));
         let pipeline = Arc::new(Pipeline::new(
             PipelineParts {
                 handle: handle.clone(),

@@ -67,8 +67,8 @@ impl Handle {
     /// are never closed. What was changed at run time (backends added, drained or re-weighted through a
     /// `Handle`) is again as configured.
     ///
-    /// It is done on a thread for work that blocks, and once begun it is completed even if the future is
-    /// dropped. One reload runs at a time; others wait.
+    /// It is done on a thread for work that blocks of the Tokio runtime that polls the future, and once begun
+    /// it is completed even if the future is dropped. One reload runs at a time; others wait.
     ///
     /// # Errors
     /// [`ErrorKind::Draining`] after [`Handle::shutdown`]; [`ErrorKind::Config`], [`ErrorKind::Tls`] or
@@ -178,6 +178,11 @@ impl Handle {
         let snapshot = Arc::new(snapshot);
         self.inner.snapshot.store(Arc::clone(&snapshot));
         drop(changing);
+        for (name, pool) in &before.pools {
+            if !snapshot.pools.contains_key(name) {
+                pool.give_up();
+            }
+        }
         report.undone = undone.iter().map(ToString::to_string).collect();
         self.inner.memory.set_limit(config.server.memory_limit);
         if let (Some(outside), Some(sockets)) = (outside, sockets) {

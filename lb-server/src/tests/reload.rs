@@ -230,6 +230,7 @@ async fn routes_and_pools_come_and_go() {
     assert_eq!(client.get("/b").await.text(), "b");
     assert_eq!(client.get("/").await.text(), "a");
     let other = proxy.handle.snapshot().pools["other"].clone();
+    let target = other.target(&lb_core::BackendId::new("other/http://b:80"));
     let report = reload(&proxy, &pool_of(&["http://a:80"], ""))
         .await
         .unwrap();
@@ -240,6 +241,9 @@ async fn routes_and_pools_come_and_go() {
     assert_eq!(client.get("/b").await.text(), "a");
     settle().await;
     assert_eq!(std::sync::Arc::strong_count(&other), 1, "nobody keeps it");
+    drop(other);
+    // Nor do the connections.
+    assert_eq!(std::sync::Arc::strong_count(&target.unwrap()), 1);
 }
 
 #[tokio::test(start_paused = true)]
