@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::admission::Admissions;
 use crate::cache::Purge;
 use crate::config::{BackendConfig, Config, ListenAddress};
+use crate::discovery::{self, Names, Place};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::listener::Sockets;
@@ -146,6 +147,7 @@ struct HandleInner {
     link: OnceLock<Arc<dyn Store>>,
     /// What a reload changes besides the snapshot.
     outside: OnceLock<Outside>,
+    names: OnceLock<Arc<dyn Names>>,
     source: OnceLock<Arc<dyn ConfigSource>>,
     /// Held by a reload, so that there is one at a time.
     reloading: Arc<tokio::sync::Mutex<()>>,
@@ -175,6 +177,7 @@ impl Handle {
                 store: OnceLock::new(),
                 link: OnceLock::new(),
                 outside: OnceLock::new(),
+                names: OnceLock::new(),
                 source: OnceLock::new(),
                 reloading: Arc::default(),
                 changing: Mutex::default(),
@@ -226,6 +229,22 @@ impl Handle {
     /// Makes known what a reload changes besides the snapshot, once.
     pub(crate) fn set_outside(&self, outside: Outside) {
         self.inner.outside.get_or_init(|| outside);
+    }
+
+    /// Makes known who is asked for names, once.
+    pub(crate) fn set_names(&self, names: Arc<dyn Names>) {
+        self.inner.names.get_or_init(|| names);
+    }
+
+    /// Lets a pool follow what a name stands for.
+    pub(crate) fn found(&self, key: &discovery::Key, places: Arc<[Place]>) {
+        let _unchanged = self.inner.changing.lock();
+        let snapshot = self.snapshot();
+        if let Some(pool) = snapshot.pools.get(&*key.pool) {
+            pool.follow(&key.label, &places);
+            snapshot.found.set(key, places);
+            self.forget_gone();
+        }
     }
 
     /// Makes known where the configuration comes from, once.

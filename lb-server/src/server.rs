@@ -14,6 +14,7 @@ use crate::config::{
     BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig, RateLimitConfig,
     ServerConfig, SessionConfig,
 };
+use crate::discovery::{self, Names};
 use crate::dispatch::Dispatch;
 use crate::drain::Drain;
 use crate::entropy::Entropy;
@@ -121,6 +122,9 @@ impl Server {
     )]
     pub async fn start(self) -> Result<Running, Error> {
         let snapshot = Snapshot::build(&self.config, self.handler.is_some(), None)?;
+        let names = discovery::names(&self.config.dns);
+        discovery::first(&self.config, &snapshot.found, &*names).await?;
+        snapshot.follow_names();
         let threads = self.config.server.threads;
         let threads = threads
             .or_else(|| std::thread::available_parallelism().ok())
@@ -134,6 +138,7 @@ impl Server {
         if let Some(redis) = &redis {
             handle.set_store(redis.report());
         }
+        handle.set_names(Arc::clone(&names));
         if let Some(source) = self.source {
             handle.set_source(source);
         }
@@ -142,6 +147,7 @@ impl Server {
             handler: self.handler,
             admissions,
             connector: Arc::new(SocketConnector),
+            names,
             redis,
             instance: entropy.draw(),
             entropy: Arc::new(entropy),
@@ -192,6 +198,7 @@ struct Workers {
     handler: Option<Arc<dyn ErasedHandler>>,
     admissions: Arc<Admissions>,
     connector: Arc<dyn Connector>,
+    names: Arc<dyn Names>,
     redis: Option<Redis>,
     instance: u64,
     entropy: Arc<Entropy>,
@@ -245,12 +252,15 @@ impl Workers {
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
             let watch = (number == 0).then(|| {
-                crate::probe::watch(
+                let names = Arc::clone(&self.names);
+                let follow = discovery::watch(self.handle.clone(), names, drain.clone());
+                let probe = crate::probe::watch(
                     self.handle.clone(),
                     Arc::clone(&self.connector),
                     Arc::clone(&self.entropy),
                     drain.clone(),
-                )
+                );
+                futures_util::future::join(follow, probe)
             });
             let token = self.tracker.token();
             std::thread::Builder::new()

@@ -19,6 +19,7 @@ use crate::config::{
     BackendAddress, BackendConfig, BackendScheme, BackendUrl, Config, HashConfig,
     HealthCheckConfig, LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol,
 };
+use crate::discovery::{self, Found, Place};
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
@@ -48,6 +49,8 @@ pub(crate) struct Snapshot {
     pub(crate) has_affinity: bool,
     /// What signs where nothing else is written; kept across reloads, as sessions are.
     spare_secret: SpareSecret,
+    /// What names have stood for last; kept across reloads.
+    pub(crate) found: Found,
     pub(crate) caches: BTreeMap<String, Arc<HttpCache>>,
     /// Who takes the records of exchanges.
     pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
@@ -121,6 +124,21 @@ pub(crate) struct BackendTls {
 }
 
 impl Snapshot {
+    /// Has the backends of all pools be those that their names stand for.
+    pub(crate) fn follow_names(&self) {
+        for pool in self.pools.values() {
+            for backend in &pool.config.backends {
+                let key = discovery::Key {
+                    pool: Arc::clone(&pool.name),
+                    label: discovery::label(backend),
+                };
+                if let Some(places) = self.found.of(&key).filter(|_| backend.discover.is_some()) {
+                    pool.follow(&key.label, &places);
+                }
+            }
+        }
+    }
+
     /// Removes from the caches what no route can ask for.
     pub(crate) fn purge_uncovered(&self) {
         for cache in self.caches.values() {
@@ -238,6 +256,58 @@ impl PoolEntry {
 
     fn wrong(&self, text: &str) -> Error {
         Error::new(ErrorKind::Config, format!("pool `{}`: {text}", self.name))
+    }
+
+    /// Has the backends of one entry of `backends` be those that its name stands for.
+    pub(crate) fn follow(&self, label: &str, places: &[Place]) {
+        let of_entry = |config: &&BackendConfig| discovery::label(config) == label;
+        let Some(entry) = self.config.backends.iter().find(of_entry) else {
+            return;
+        };
+        let prefix = format!("{}/{label}@", self.name);
+        let wanted = places
+            .iter()
+            .map(|place| discovery::backend_at(entry, place, &self.config));
+        let mut wanted: BTreeMap<BackendId, BackendConfig> = wanted
+            .map(|config| (self.id_of(&discovery::label(&config)), config))
+            .collect();
+        let mut gone = Vec::new();
+        for status in self.balancer.backends(clock::now()) {
+            let backend = status.backend;
+            if !backend.id.as_str().starts_with(&prefix) {
+                continue;
+            }
+            match wanted.get(&backend.id) {
+                Some(config) if config.backup == backend.backup => {
+                    if let Ok(weight) = Weight::try_new(config.weight) {
+                        self.balancer.set_weight(&backend.id, weight);
+                    }
+                    wanted.remove(&backend.id);
+                }
+                _ => gone.push(backend.id),
+            }
+        }
+        // Those that are new come first, so that there is never nobody in between, but for the ones that
+        // change their rank.
+        let (changed, new): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|(id, _)| gone.contains(id));
+        let add = |backends: Vec<(BackendId, BackendConfig)>| {
+            for (id, config) in backends {
+                if let Err(error) = self.insert(&config) {
+                    tracing::warn!(%error, backend = id.as_str(), "a backend that was found cannot be used");
+                }
+            }
+        };
+        add(new);
+        for id in &gone {
+            self.remove(id);
+        }
+        add(changed);
+        self.seal();
+    }
+
+    fn id_of(&self, label: &str) -> BackendId {
+        BackendId::new(format!("{}/{label}", self.name))
     }
 
     /// Takes a backend out; what it is answering goes on.

@@ -7,6 +7,8 @@
 
 #[path = "config_errors/cache.rs"]
 mod cache;
+#[path = "config_errors/discovery.rs"]
+mod discovery;
 #[path = "config_errors/limits.rs"]
 mod limits;
 #[path = "config_errors/resilience.rs"]

@@ -13,9 +13,9 @@ use lb_core::Algorithm;
 
 use super::error::ValueError;
 use super::model::{
-    BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config, ForwardedFields,
-    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, ListenAddress,
-    ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
+    BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config, DnsConfig,
+    ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
+    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
     OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol, RateLimitAlgorithm,
     RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl, RetryConfig, RouteConfig,
     RouteMatch, StoreKind, TargetConfig, TlsVersion, UnderscoreHeaders,
@@ -32,6 +32,7 @@ impl Default for Config {
             routes: Vec::new(),
             rate_limits: BTreeMap::new(),
             redis: None,
+            dns: DnsConfig::default(),
             sessions: None,
         }
     }
@@ -207,6 +208,7 @@ impl BackendConfig {
             max_connections: None,
             backup: false,
             server_name: None,
+            discover: None,
         }
     }
 }

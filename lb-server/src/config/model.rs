@@ -5,6 +5,7 @@
 //! `Server` is made of them.
 
 mod cache;
+mod discovery;
 mod limits;
 mod redis;
 mod resilience;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use lb_core::Algorithm;
 
 pub use cache::*;
+pub use discovery::*;
 pub use limits::*;
 pub use redis::*;
 pub use resilience::*;
@@ -43,6 +45,8 @@ pub struct Config {
     pub rate_limits: BTreeMap<String, RateLimitConfig>,
     /// `[redis]`; `None` keeps all state in this process.
     pub redis: Option<RedisConfig>,
+    /// `[dns]`: who is asked for the addresses of backends that are discovered.
+    pub dns: DnsConfig,
     /// `[sessions]`; `None` is off.
     pub sessions: Option<SessionConfig>,
 }
@@ -338,6 +342,9 @@ pub struct BackendConfig {
     pub backup: bool,
     /// Name to verify and send as SNI; before the pool's.
     pub server_name: Option<String>,
+    /// Each address that its host name has is a backend of its own; `None` leaves the name to be
+    /// looked up by the system with each connection.
+    pub discover: Option<DiscoverConfig>,
 }
 
 /// Where a backend is and how it is spoken to.

@@ -1,6 +1,7 @@
 //! From the tree as written to the configuration as meant.
 
 mod cache;
+mod discovery;
 mod limits;
 mod listener;
 mod pool;
@@ -11,6 +12,7 @@ mod server;
 mod sessions;
 mod short;
 
+pub(super) use discovery::RECORDS;
 pub(super) use limits::{ALGORITHMS, MODES};
 pub(super) use redis::{ON_STORE_ERROR, STORES};
 pub(super) use resilience::CONDITIONS;
@@ -30,7 +32,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 14] = [
+pub(super) const TOP_LEVEL: [&str; 15] = [
     "version",
     "listen",
     "tls",
@@ -44,6 +46,7 @@ pub(super) const TOP_LEVEL: [&str; 14] = [
     "rate_limit",
     "rate_limits",
     "redis",
+    "dns",
     "sessions",
 ];
 
@@ -70,6 +73,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
                 cursor.named(limits::rate_limit)
             });
             fields.read_some("redis", &mut config.redis, redis::redis);
+            fields.read("dns", &mut config.dns, discovery::dns);
             fields.read("caches", &mut config.caches, |cursor| {
                 cursor.named(cache::cache)
             });

@@ -11,13 +11,13 @@ use lb_session::cookie::SameSite;
 
 use super::model::{
     AffinityConfig, BackendConfig, BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy,
-    CacheQuery, CircuitBreakerConfig, Config, ForwardedFields, HashConfig, HashKey, HeaderChanges,
-    HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
-    ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError, OutlierDetectionConfig,
-    PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig,
-    RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig,
-    RouteMatch, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange, StoreKind,
-    SuccessRateConfig, TargetConfig, UnderscoreHeaders,
+    CacheQuery, CircuitBreakerConfig, Config, DiscoverConfig, DnsConfig, ForwardedFields,
+    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, HttpProbeConfig,
+    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
+    OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm,
+    RateLimitConfig, RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig,
+    RetryOn, RouteConfig, RouteMatch, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange,
+    StoreKind, SuccessRateConfig, TargetConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -41,6 +41,7 @@ macro_rules! setters {
 setters!(Config {
     server: ProcessConfig,
     redis: RedisConfig => Some,
+    dns: DnsConfig,
     sessions: SessionConfig => Some,
 });
 
@@ -282,6 +283,7 @@ setters!(BackendConfig {
     weight: u32,
     backup: bool,
     server_name: impl Into<String> => |name: _| Some(Into::into(name)),
+    discover: DiscoverConfig => Some,
 });
 
 impl BackendConfig {

@@ -15,6 +15,7 @@ use super::Handle;
 use super::report::{ReloadReport, ReloadStatus};
 use crate::clock;
 use crate::config::{Config, LoadedConfig};
+use crate::discovery;
 use crate::error::{Error, ErrorKind};
 use crate::server;
 use crate::snapshot::Draft;
@@ -167,6 +168,10 @@ impl Handle {
         let mut report = ReloadReport::between(&before.config, &config);
         report.needs_restart = needs_restart;
         report.warnings = warnings.iter().map(ToString::to_string).collect();
+        if let Some(names) = self.inner.names.get() {
+            let runtime = tokio::runtime::Handle::current();
+            runtime.block_on(discovery::first(&config, &before.found, &**names))?;
+        }
         let config = Arc::new(config);
         let draft = Draft::build(Arc::clone(&config), before.has_handler, Some(&before))?;
         let outside = self.inner.outside.get();
@@ -177,6 +182,8 @@ impl Handle {
         let (snapshot, undone) = draft.commit(clock::now());
         let snapshot = Arc::new(snapshot);
         self.inner.snapshot.store(Arc::clone(&snapshot));
+        // Names may have changed while the rest was built.
+        snapshot.follow_names();
         drop(changing);
         for (name, pool) in &before.pools {
             if !snapshot.pools.contains_key(name) {
@@ -207,6 +214,10 @@ fn keep_what_needs_a_restart(before: &Config, config: &mut Config) -> Vec<String
     if config.server.pseudonym != before.server.pseudonym {
         config.server.pseudonym.clone_from(&before.server.pseudonym);
         keep("server.pseudonym");
+    }
+    if config.dns != before.dns {
+        config.dns.clone_from(&before.dns);
+        keep("dns");
     }
     if config.redis != before.redis {
         config.redis.clone_from(&before.redis);

@@ -16,7 +16,10 @@ use super::{PoolEntry, Snapshot, Targets};
 use crate::affinity::Affinity;
 use crate::cache;
 use crate::clock;
-use crate::config::{BackendScheme, Config, LoadBalancerConfig, RouteConfig, TargetConfig};
+use crate::config::{
+    BackendConfig, BackendScheme, Config, LoadBalancerConfig, RouteConfig, TargetConfig,
+};
+use crate::discovery::{self, Found};
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
@@ -71,12 +74,13 @@ impl Draft {
             .active_sessions()
             .map(|sessions| SessionService::build(sessions, redis, &spare_secret, sessions_before))
             .transpose()?;
+        let found = previous.map_or_else(Found::default, |it| it.found.clone());
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut entries = BTreeMap::new();
         for (name, pool) in &config.pools {
             let affinity = Affinity::build(&config, name, &spare_secret)?;
             let before = previous.and_then(|it| it.pools.get(name));
-            let draft = PoolDraft::build(name, pool, affinity, before.map(|it| &**it))?;
+            let draft = PoolDraft::build(name, pool, affinity, before.map(|it| &**it), &found)?;
             entries.insert(name.clone(), Arc::clone(&draft.entry));
             pools.push(draft);
         }
@@ -96,6 +100,7 @@ impl Draft {
             sessions: sessions.map(Arc::new),
             has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
             spare_secret,
+            found,
             caches,
             sinks: previous.map_or_else(Vec::new, |it| it.sinks.clone()),
             has_handler,
@@ -124,6 +129,7 @@ impl PoolDraft {
         config: &LoadBalancerConfig,
         affinity: Option<Box<Affinity>>,
         before: Option<&PoolEntry>,
+        found: &Found,
     ) -> Result<Self, Error> {
         let now = clock::now();
         let wrong = |error| {
@@ -169,7 +175,7 @@ impl PoolDraft {
         let mut backends = Vec::with_capacity(config.backends.len());
         let mut targets = Targets::default();
         let known = entry.targets.read();
-        for backend in &config.backends {
+        for backend in &in_force(&entry.name, config, found) {
             let (backend, target) = entry.backend(backend, Some(&known))?;
             targets.0.insert(backend.id.clone(), target);
             backends.push(backend);
@@ -222,6 +228,28 @@ impl PoolDraft {
         // Who waits may find a place now, or learn that there is none to wait for.
         queue.wake_all(now);
     }
+}
+
+/// The backends of a pool, with those that names stand for in the place of their entries.
+fn in_force(pool: &Arc<str>, config: &LoadBalancerConfig, found: &Found) -> Vec<BackendConfig> {
+    let mut backends = Vec::with_capacity(config.backends.len());
+    for backend in &config.backends {
+        if backend.discover.is_none() {
+            backends.push(backend.clone());
+            continue;
+        }
+        let key = discovery::Key {
+            pool: Arc::clone(pool),
+            label: discovery::label(backend),
+        };
+        let places = found.of(&key).unwrap_or_default();
+        backends.extend(
+            places
+                .iter()
+                .map(|place| discovery::backend_at(backend, place, config)),
+        );
+    }
+    backends
 }
 
 fn resolve(
