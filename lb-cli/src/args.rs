@@ -11,7 +11,7 @@ pub(crate) use self::config::{
     ConfigArguments, ConfigCommand, ConvertArguments, InitArguments, Notation, ShowArguments,
 };
 pub(crate) use self::demo_backend::DemoBackendArguments;
-pub(crate) use self::serve::{CheckArguments, CheckFormat, ServeArguments};
+pub(crate) use self::serve::{AccessLog, CheckArguments, CheckFormat, ServeArguments};
 pub(crate) use self::tools::{
     CompletionsArguments, GenCertArguments, KeyType, ManArguments, VersionArguments,
 };

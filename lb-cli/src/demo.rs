@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lb_server::{
-    Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig, RateLimitConfig, Running, Server,
-    ServerConfig, SessionConfig,
+    AccessLogConfig, Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig, RateLimitConfig,
+    Running, Server, ServerConfig, SessionConfig,
 };
 
+use crate::args::{AccessLog, ServeArguments};
 use crate::demo_backend::{self, Toy};
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -22,7 +23,7 @@ const LISTEN: &str = "127.0.0.1:8443";
 const DELAYS_MS: [(&str, u64); 3] = [("a", 0), ("b", 10), ("c", 40)];
 
 /// Serves the example application in front of three toy backends, until a signal.
-pub(crate) async fn serve(listen: Option<&str>) -> Result<Exit, Failure> {
+pub(crate) async fn serve(arguments: &ServeArguments) -> Result<Exit, Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         "starting the demonstration"
@@ -33,15 +34,22 @@ pub(crate) async fn serve(listen: Option<&str>) -> Result<Exit, Failure> {
         let toy = Toy::new(name, Duration::from_millis(delay_ms));
         backends.push(demo_backend::start(toy, 0, false).await?);
     }
-    let running = start(listen.unwrap_or(LISTEN), &backends).await?;
+    let running = start(arguments, &backends).await?;
     announce(&running);
     explain(&running, &backends);
     until_signalled(running, &mut signals).await
 }
 
-async fn start(listen: &str, backends: &[Running]) -> Result<Running, Failure> {
+async fn start(arguments: &ServeArguments, backends: &[Running]) -> Result<Running, Failure> {
+    let listen = arguments.listen.as_deref().unwrap_or(LISTEN);
+    let format = arguments.access_log.and_then(AccessLog::format);
+    let access_log = format.map_or_else(AccessLogConfig::off, |format| {
+        AccessLogConfig::default().format(format)
+    });
     let mut server = Server::new(
-        ServerConfig::new(listen).tls_self_signed(&["localhost", "127.0.0.1", "::1"]),
+        ServerConfig::new(listen)
+            .tls_self_signed(&["localhost", "127.0.0.1", "::1"])
+            .access_log(access_log),
         LoadBalancerConfig::new(Algorithm::RoundRobin),
         // Sessions end with the demonstration.
         SessionConfig::ephemeral(),

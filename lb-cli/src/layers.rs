@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use lb_server::{ConfigFormat, ConfigLayers, LoadedConfig};
 use serde_json::json;
 
-use crate::args::ServeArguments;
+use crate::args::{AccessLog, ServeArguments};
 use crate::failure::Failure;
 
 /// What lies below variables and flags where there is no file.
@@ -67,6 +68,19 @@ impl Layers {
         for (index, url) in arguments.backends.iter().enumerate() {
             let name = format!("--backend {url}");
             over = over.flag(&name, &format!("backends[{index}]"), &quoted(url));
+        }
+        if let Some(format) = arguments.access_log {
+            let name = format.to_possible_value();
+            let name = name.as_ref().map_or("", |name| name.get_name());
+            let flag = format!("--access-log {name}");
+            over = match format {
+                AccessLog::Off => over.flag(&flag, "access_log.output", "off"),
+                _ => over.flag(&flag, "access_log.output", "stdout").flag(
+                    &flag,
+                    "access_log.format",
+                    name,
+                ),
+            };
         }
         for (path, value) in &arguments.set {
             over = over.set(&format!("{path}={value}"));

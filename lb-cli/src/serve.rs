@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
     let layers = Layers::of_environment(locate(arguments.config.as_deref()));
     let nothing_is_configured = layers.is_empty() && !arguments.describes_a_server();
     if nothing_is_configured && !arguments.check {
-        return block_on(demo::serve(arguments.listen.as_deref()));
+        return block_on(demo::serve(arguments));
     }
     let layers = layers.with_flags(arguments);
     if arguments.check {
@@ -131,11 +131,12 @@ fn io_kind(error: &Error) -> Option<io::ErrorKind> {
     None
 }
 
-/// The signals that end a server.
+/// The signals that end a server, and the one that has it open its files anew.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
+    reopen: Signal,
 }
 
 impl Signals {
@@ -145,25 +146,31 @@ impl Signals {
     ///
     /// The system refuses.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let take = |kind| {
-            signal(kind)
-                .context("cannot take over signals")
-                .map_err(|error| Failure::failed(error, "run it under another service manager"))
-        };
         Ok(Self {
             terminate: take(SignalKind::terminate())?,
             interrupt: take(SignalKind::interrupt())?,
             quit: take(SignalKind::quit())?,
+            reopen: take(SignalKind::user_defined1())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.quit.recv() => "SIGQUIT",
+    /// Waits for one that ends the server; after logrotate has renamed files, SIGUSR1 has them made anew.
+    async fn next(&mut self, handle: &Handle) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.quit.recv() => return "SIGQUIT",
+                _ = self.reopen.recv() => handle.reopen_logs(),
+            }
         }
     }
+}
+
+fn take(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind)
+        .context("cannot take over signals")
+        .map_err(|error| Failure::failed(error, "run it under another service manager"))
 }
 
 /// Waits for the first signal, drains, and forces the end at the second.
@@ -200,11 +207,11 @@ pub(crate) async fn until_signalled(
 }
 
 async fn end_by_signals(handle: Handle, signals: &mut Signals, forced: &Cell<bool>) -> Infallible {
-    let signal = signals.next().await;
+    let signal = signals.next(&handle).await;
     tracing::info!(signal, "draining; a second signal forces the end");
     handle.shutdown();
     loop {
-        let signal = signals.next().await;
+        let signal = signals.next(&handle).await;
         tracing::warn!(signal, "forcing the end");
         forced.set(true);
         handle.force();

@@ -195,7 +195,7 @@ impl Bond {
         }
         match status.course(affinity.config.mode) {
             Course::Bind | Course::Renew => {
-                let arrival = exchange.about().arrival;
+                let arrival = &exchange.origin().arrival;
                 if let Some(field) = affinity.bind(answered, arrival.is_tls) {
                     exchange.set_binding(affinity.config.cookie.clone(), field);
                 }

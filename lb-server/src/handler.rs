@@ -13,8 +13,9 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::body::Body;
 use crate::cache::Cache;
-use crate::config::{ForwardedFields, HeaderChanges};
+use crate::config::HeaderChanges;
 use crate::error::{Error, ErrorKind};
+use crate::headers::Forwarding;
 use crate::incoming::Incoming;
 use crate::metrics::ServerCounters;
 use crate::pipeline::{Arrival, Pipeline};
@@ -124,24 +125,8 @@ pub(crate) struct Origin {
     pub(crate) handshake: Duration,
 }
 
-/// What forwarding needs to know of an exchange.
-pub(crate) struct About<'a> {
-    pub(crate) arrival: &'a Arrival,
-    pub(crate) is_trusted: bool,
-    pub(crate) request_id: &'a HeaderValue,
-    pub(crate) via: &'a HeaderValue,
-    pub(crate) via_mark: &'a str,
-    pub(crate) forwarded: ForwardedFields,
-    pub(crate) request_headers: &'a HeaderChanges,
-}
-
 /// Interim responses that wait for their client; a backend may send ten.
 const MAX_INTERIM: usize = 16;
-
-static NO_CHANGES: HeaderChanges = HeaderChanges {
-    set: Vec::new(),
-    remove: Vec::new(),
-};
 
 impl Exchange {
     pub(crate) fn new(
@@ -331,24 +316,28 @@ impl Exchange {
         &self.inner.origin.request_id
     }
 
-    pub(crate) fn about(&self) -> About<'_> {
-        let Inner {
-            pipeline,
-            snapshot,
-            origin,
-            ..
-        } = &*self.inner;
-        About {
+    /// What a backend is told of who asked.
+    pub(crate) fn forwarding<'a>(&'a self, host: &'a HeaderValue) -> Forwarding<'a> {
+        let origin = &self.inner.origin;
+        Forwarding {
+            fields: self.inner.snapshot.process.forwarded,
             arrival: &origin.arrival,
             is_trusted: origin.is_trusted,
+            host,
+            via: self.inner.pipeline.via(origin.received),
             request_id: &origin.request_id,
-            via: pipeline.via(origin.received),
-            via_mark: pipeline.via_mark(),
-            forwarded: snapshot.process.forwarded,
-            request_headers: self
-                .route()
-                .map_or(&NO_CHANGES, |route| &route.request_headers),
         }
+    }
+
+    /// Our mark in `Via`.
+    pub(crate) fn via_mark(&self) -> &str {
+        self.inner.pipeline.via_mark()
+    }
+
+    /// What the route changes in requests, if anything.
+    pub(crate) fn request_changes(&self) -> Option<&HeaderChanges> {
+        let changes = &self.route()?.request_headers;
+        (!changes.set.is_empty() || !changes.remove.is_empty()).then_some(changes)
     }
 
     /// Takes bytes of the process's budget until the exchange's end; tells whether there were any.

@@ -3,12 +3,15 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use crate::config::{ForwardedFields, HeaderChanges, UnderscoreHeaders};
-use crate::pipeline::Arrival;
+
+mod forwarding;
+
+pub(crate) use forwarding::{Forwarding, forwarded_for_value};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -34,6 +37,7 @@ pub(crate) struct Survey {
     pub(crate) host: bool,
     pub(crate) expect: bool,
     pub(crate) content_length: bool,
+    pub(crate) date: bool,
     pub(crate) cookie: bool,
     pub(crate) trace: bool,
     pub(crate) request_id: bool,
@@ -67,11 +71,17 @@ impl Survey {
         found
     }
 
-    /// Looks only for what ends at this hop.
-    pub(crate) fn of_hop(headers: &HeaderMap) -> Self {
+    /// Looks only for what matters in the head of a response.
+    pub(crate) fn of_response(headers: &HeaderMap) -> Self {
         let mut found = Self::default();
         for name in headers.keys() {
-            found.note_hop(name.as_str());
+            match name.as_str() {
+                "content-length" => found.content_length = true,
+                "date" => found.date = true,
+                name => {
+                    found.note_hop(name);
+                }
+            }
         }
         found
     }
@@ -141,7 +151,7 @@ fn strip_connection(headers: &mut HeaderMap) {
 
 /// Deletes from a backend's response what is not for the client.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
-    let found = Survey::of_hop(headers);
+    let found = Survey::of_response(headers);
     strip_hop_by_hop(headers, found);
     if found.alt_svc {
         // It would lead clients around us.
@@ -332,63 +342,6 @@ pub(crate) fn never_index(value: &mut HeaderValue) {
     value.set_sensitive(true);
 }
 
-/// What the forwarding fields say of one request.
-#[derive(Debug)]
-pub(crate) struct Forwarding<'a> {
-    pub(crate) arrival: &'a Arrival,
-    pub(crate) is_trusted: bool,
-    pub(crate) host: &'a HeaderValue,
-    pub(crate) via: &'a HeaderValue,
-    pub(crate) request_id: &'a HeaderValue,
-}
-
-/// Writes the forwarding fields, `Via` and the request id for a backend.
-///
-/// The fields of a peer that is not trusted were deleted before, so that what is there is believed.
-pub(crate) fn write_forwarding(
-    headers: &mut HeaderMap,
-    fields: ForwardedFields,
-    say: &Forwarding<'_>,
-) {
-    let proto = if say.arrival.is_tls { "https" } else { "http" };
-    if matches!(fields, ForwardedFields::X | ForwardedFields::Both) {
-        append_listed(headers, X_FORWARDED_FOR, &say.arrival.forwarded_for);
-        if !(say.is_trusted && headers.contains_key(X_FORWARDED_PROTO)) {
-            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-        }
-        if !(say.is_trusted && headers.contains_key(X_FORWARDED_HOST)) {
-            headers.insert(X_FORWARDED_HOST, say.host.clone());
-        }
-    }
-    if matches!(fields, ForwardedFields::Rfc7239 | ForwardedFields::Both) {
-        let node = match say.arrival.peer {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("\"[{address}]\""),
-        };
-        let host = say.host.to_str().unwrap_or_default();
-        let element = format!("for={node};host=\"{host}\";proto={proto}");
-        if let Ok(element) = HeaderValue::from_maybe_shared(Bytes::from(element)) {
-            append_listed(headers, FORWARDED, &element);
-        }
-    }
-    headers.append(VIA, say.via.clone());
-    headers.insert(X_REQUEST_ID, say.request_id.clone());
-}
-
-/// Adds an element to a list field, keeping it one line.
-fn append_listed(headers: &mut HeaderMap, name: HeaderName, element: &HeaderValue) {
-    let Some(mut line) = joined(headers, &name, b", ") else {
-        headers.insert(name, element.clone());
-        return;
-    };
-    line.extend_from_slice(b", ");
-    line.extend_from_slice(element.as_bytes());
-    if let Ok(mut value) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
-        never_index(&mut value);
-        headers.insert(name, value);
-    }
-}
-
 /// All values of a field as one; `None` where there is none.
 fn joined(headers: &HeaderMap, name: &HeaderName, separator: &[u8]) -> Option<Vec<u8>> {
     let mut values = headers.get_all(name).iter();
@@ -398,14 +351,6 @@ fn joined(headers: &HeaderMap, name: &HeaderName, separator: &[u8]) -> Option<Ve
         line.extend_from_slice(value.as_bytes());
     }
     Some(line)
-}
-
-/// An address as `X-Forwarded-For` names it.
-pub(crate) fn forwarded_for_value(peer: IpAddr) -> HeaderValue {
-    let mut value = HeaderValue::try_from(peer.to_string())
-        .unwrap_or_else(|_not_a_value| HeaderValue::from_static("unknown"));
-    never_index(&mut value);
-    value
 }
 
 /// Deletes a `traceparent` that cannot be continued, with its `tracestate`, and starts anew

@@ -109,6 +109,7 @@ impl ServerCounters {
             ),
             reasons: self.reasons.lock().clone(),
             held_bytes: 0,
+            access_log_dropped: 0,
             backends,
             rate_limits: BTreeMap::new(),
             redis: None,
@@ -141,6 +142,8 @@ pub struct Metrics {
     pub rate_limits: BTreeMap<String, RateLimitMetrics>,
     /// The store of `[redis]`, where there is one.
     pub redis: Option<StoreMetrics>,
+    /// Lines of the access log that were dropped because its buffers were full, or could not be written.
+    pub access_log_dropped: u64,
     /// Each cache by its name.
     pub caches: BTreeMap<String, CacheMetrics>,
 }

@@ -56,7 +56,6 @@ pub(crate) struct PipelineParts {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     /// The listener's name.
-    #[expect(dead_code, reason = "read by the access log")]
     pub(crate) listener: Arc<str>,
     pub(crate) peer: std::net::IpAddr,
     /// Unknown on a unix socket.
@@ -65,7 +64,6 @@ pub(crate) struct Arrival {
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) is_tls: bool,
     /// As OpenSSL writes it (`TLSv1.3`).
-    #[expect(dead_code, reason = "read by the access log")]
     pub(crate) tls_version: Option<&'static str>,
     pub(crate) handshake: Handshake,
     pub(crate) max_fields: usize,
@@ -169,7 +167,7 @@ impl Pipeline {
         };
         let mut notes = Notes::about(
             (!snapshot.sinks.is_empty())
-                .then(|| Box::new(Head::of(&parts.method, &parts.uri, &parts.headers))),
+                .then(|| Box::new(Head::of(&parts, &snapshot.logged_fields))),
         );
         let checked = Incoming::try_from(
             parts,
@@ -463,31 +461,31 @@ fn finish_head(exchange: &Exchange, method: &Method, response: &mut Response) {
     let status = response.status();
     let bodiless =
         status == http::StatusCode::NO_CONTENT || status == http::StatusCode::NOT_MODIFIED;
-    let length = http_body::Body::size_hint(response.body()).exact();
+    let mut found = Survey::of_response(response.headers());
+    headers::strip_hop_by_hop(response.headers_mut(), found);
+    if found.connection {
+        // It may have named any field.
+        found = Survey::of_response(response.headers());
+    }
+    let length = http_body::Body::size_hint(response.body())
+        .exact()
+        .filter(|_| !found.content_length);
     if bodiless || *method == Method::HEAD {
-        if length.is_some_and(|length| length > 0)
-            && !bodiless
-            && !response.headers().contains_key(CONTENT_LENGTH)
-        {
-            response
-                .headers_mut()
-                .insert(CONTENT_LENGTH, HeaderValue::from(length.unwrap_or(0)));
+        if let Some(length) = length.filter(|length| *length > 0 && !bodiless) {
+            let length = HeaderValue::from(length);
+            response.headers_mut().insert(CONTENT_LENGTH, length);
         }
-        if status == http::StatusCode::NO_CONTENT {
+        if status == http::StatusCode::NO_CONTENT && found.content_length {
             response.headers_mut().remove(CONTENT_LENGTH);
         }
         *response.body_mut() = Body::empty();
     } else if let Some(length) = length
-        && !response.headers().contains_key(CONTENT_LENGTH)
         && !response.body().is_from_backend()
     {
-        response
-            .headers_mut()
-            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+        let length = HeaderValue::from(length);
+        response.headers_mut().insert(CONTENT_LENGTH, length);
     }
-    let found = Survey::of_hop(response.headers());
-    headers::strip_hop_by_hop(response.headers_mut(), found);
-    if !response.headers().contains_key(DATE)
+    if !found.date
         && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(clock::wall()))
     {
         response.headers_mut().insert(DATE, date);

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{REFERER, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use lb_core::BackendId;
 
 use crate::clock;
@@ -97,6 +98,8 @@ pub(crate) struct Head {
     pub(crate) referer: Option<HeaderValue>,
     /// `traceparent` as it goes on to a backend.
     pub(crate) trace: Option<HeaderValue>,
+    /// The values of the fields that are asked for, in that order; of several the first.
+    pub(crate) fields: Box<[Option<HeaderValue>]>,
 }
 
 impl Record<'_> {
@@ -108,7 +111,13 @@ impl Record<'_> {
 
 impl Head {
     /// Copies what is wanted of a head that has not been checked. Values are shared, not copied.
-    pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+    pub(crate) fn of(parts: &Parts, wanted: &[HeaderName]) -> Self {
+        let Parts {
+            method,
+            uri,
+            headers,
+            ..
+        } = parts;
         let named = headers.get(http::header::HOST);
         let named = named.and_then(|host| host.to_str().ok());
         let host = uri.host().or(named).unwrap_or_default();
@@ -119,6 +128,10 @@ impl Head {
             user_agent: headers.get(USER_AGENT).cloned(),
             referer: headers.get(REFERER).cloned(),
             trace: None,
+            fields: wanted
+                .iter()
+                .map(|name| headers.get(name).cloned())
+                .collect(),
         }
     }
 

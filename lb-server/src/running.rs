@@ -108,6 +108,10 @@ impl Running {
         };
         drain.force();
         self.workers.wait().await;
+        if let Some(log) = self.handle.snapshot().access_log.clone() {
+            // It waits for a disk, for a second at most.
+            let _closed = tokio::task::spawn_blocking(move || log.close()).await;
+        }
         cut.map_or(Ok(()), |text| {
             Err(Error::new(ErrorKind::ShutdownTimeout, text))
         })
@@ -286,10 +290,20 @@ impl Handle {
         metrics.rate_limits = snapshot.limits.metrics();
         metrics.redis = self.inner.store.get().map(|report| report.read());
         metrics.held_bytes = self.inner.memory.held();
+        let log = snapshot.access_log.as_ref();
+        metrics.access_log_dropped = log.map_or(0, |log| log.dropped());
         let caches = snapshot.caches.iter();
         let caches = caches.map(|(name, cache)| (name.clone(), cache.metrics()));
         metrics.caches = caches.collect();
         metrics
+    }
+
+    /// Opens the file of the access log anew, after it was renamed. Lines on their way go to the new one; where it
+    /// cannot be made the old one goes on, and the log says so.
+    pub fn reopen_logs(&self) {
+        if let Some(log) = &self.snapshot().access_log {
+            log.reopen();
+        }
     }
 
     /// The sessions; `None` where there are none.

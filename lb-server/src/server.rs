@@ -1,7 +1,6 @@
 //! The server: built once from a configuration, and started.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -125,10 +124,7 @@ impl Server {
         let names = discovery::names(&self.config.dns);
         discovery::first(&self.config, &snapshot.found, &*names).await?;
         snapshot.follow_names();
-        let threads = self.config.server.threads;
-        let threads = threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get);
+        let threads = self.config.server.workers();
         let admissions = Admissions::new(bounds(&self.config.server));
         let entropy = Entropy::from_system().map_err(|error| {
             Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
@@ -267,6 +263,8 @@ impl Workers {
                 .name(format!("lb-worker-{number}"))
                 .spawn(move || {
                     let _running = token;
+                    // Dropped before that: the exchanges that it cuts off leave their records first.
+                    let runtime = runtime;
                     runtime.block_on(async move {
                         if let Some(watch) = watch {
                             tokio::spawn(watch);

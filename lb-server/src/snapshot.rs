@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::fast::RandomState;
+use http::HeaderName;
 use lb_core::{Backend, BackendId, Pool, QueuePolicy, Weight};
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
 
+use crate::access_log::AccessLog;
 use crate::affinity::{self, Affinity};
 use crate::cache::HttpCache;
 use crate::clock;
@@ -52,6 +54,9 @@ pub(crate) struct Snapshot {
     /// What names have stood for last; kept across reloads.
     pub(crate) found: Found,
     pub(crate) caches: BTreeMap<String, Arc<HttpCache>>,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// Fields of requests that the access log tells.
+    pub(crate) logged_fields: Vec<HeaderName>,
     /// Who takes the records of exchanges.
     pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
 }

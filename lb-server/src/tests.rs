@@ -1,6 +1,7 @@
 //! The whole data path in memory under virtual time: pipes instead of sockets, scripted backends.
 
 mod abuse;
+mod access_log;
 mod affinity;
 mod attempts;
 mod backend;
@@ -40,7 +41,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
 use crate::admission::{Admissions, Bounds};
-use crate::config::{BackendAddress, Config, TargetConfig};
+use crate::config::{AccessLogConfig, BackendAddress, Config, TargetConfig};
 use crate::dispatch::Dispatch;
 use crate::drain::Drain;
 use crate::entropy::Entropy;
@@ -140,15 +141,12 @@ impl Proxy {
 
     /// As [`Proxy::with`], and `[redis]` is this store.
     fn sharing(store: &Arc<dyn Store>, backends: &[&str], more: &str) -> Self {
-        let config = Config::from_toml(
-            &format!(
-                "[listeners.default]\naddress = \"127.0.0.1:0\"\n[redis]\nurl = \"unix:/none\"\n\
-                 [pools.default]\nbackends = {backends:?}\nhealth_check = \"off\"\n{more}"
-            ),
-            "test",
+        let toml = format!(
+            "[listeners.default]\naddress = \"127.0.0.1:0\"\n[redis]\nurl = \"unix:/none\"\n\
+             [pools.default]\nbackends = {backends:?}\nhealth_check = \"off\"\n{more}"
         );
         let store = Some(Arc::clone(store));
-        Self::start_on(&config.expect("the configuration is valid"), None, store)
+        Self::start_on(&config(&toml, false), None, store)
     }
 
     /// As [`Proxy::handled_with`], and `[redis]` is this store.
@@ -287,6 +285,10 @@ fn probes(rest: &str) -> &'static str {
 
 fn config(toml: &str, has_handler: bool) -> Config {
     let mut config = Config::from_toml(toml, "test").expect("the configuration is valid");
+    if !toml.contains("[access_log]") {
+        // Standard output is the test runner's.
+        config.access_log = AccessLogConfig::off();
+    }
     if has_handler {
         config.routes[0].target = TargetConfig::Handler;
     }

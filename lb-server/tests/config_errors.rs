@@ -5,6 +5,8 @@
     reason = "helpers of tests are tests, which clippy does not see"
 )]
 
+#[path = "config_errors/access_log.rs"]
+mod access_log;
 #[path = "config_errors/cache.rs"]
 mod cache;
 #[path = "config_errors/discovery.rs"]

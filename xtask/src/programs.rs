@@ -18,7 +18,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 8] = [
+const PROGRAMS: [Program; 10] = [
     Program {
         name: "nginx",
         package: "nginx",
@@ -34,6 +34,14 @@ const PROGRAMS: [Program; 8] = [
     Program {
         name: "h2load",
         package: "nghttp2-client",
+    },
+    Program {
+        name: "halog",
+        package: "haproxy",
+    },
+    Program {
+        name: "goaccess",
+        package: "goaccess",
     },
     Program {
         name: "node",

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use lb_server::AccessLogFormat;
 
 use super::Verbosity;
 
@@ -16,10 +17,12 @@ Examples:
 
 For each address one line goes to standard output once it accepts connections:
   listening name=<listener> url=<https://127.0.0.1:8443>
+After them come the lines of the access log, unless [access_log] or --access-log say otherwise.
 
 Flags win over LB_* variables, those over the file, and the file over the defaults.
 Signals: TERM, INT and QUIT finish what is running and take nothing new; a second one forces.
-HUP reads configuration, certificates and secrets again; with a mistake in them nothing changes.";
+HUP reads configuration, certificates and secrets again; with a mistake in them nothing changes.
+USR1 opens the file of the access log anew.";
 
 /// Run the server; without any configuration, a demonstration on loopback
 #[derive(Debug, Clone, Default, Args)]
@@ -57,8 +60,31 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "PATH=VALUE", value_parser = assignment)]
     pub(crate) set: Vec<(String, String)>,
 
+    /// A line for each exchange on standard output, in this format
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) access_log: Option<AccessLog>,
+
     #[command(flatten)]
     pub(crate) verbosity: Verbosity,
+}
+
+/// How exchanges are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessLog {
+    /// One JSON object
+    Json,
+    /// key=value pairs
+    Logfmt,
+    /// What matters, for people
+    Pretty,
+    /// The common log format
+    Common,
+    /// The same with referer and user agent
+    Combined,
+    /// HAProxy's HTTP log format
+    Haproxy,
+    /// No line
+    Off,
 }
 
 /// The certificate of the listener, at most one of three ways.
@@ -79,6 +105,21 @@ pub(crate) struct TlsArguments {
     /// Cleartext: HTTP/2 with prior knowledge and HTTP/1.1
     #[arg(long)]
     pub(crate) no_tls: bool,
+}
+
+impl AccessLog {
+    /// As the library names it; `None` is no line.
+    pub(crate) fn format(self) -> Option<AccessLogFormat> {
+        Some(match self {
+            Self::Json => AccessLogFormat::Json,
+            Self::Logfmt => AccessLogFormat::Logfmt,
+            Self::Pretty => AccessLogFormat::Pretty,
+            Self::Common => AccessLogFormat::Common,
+            Self::Combined => AccessLogFormat::Combined,
+            Self::Haproxy => AccessLogFormat::Haproxy,
+            Self::Off => return None,
+        })
+    }
 }
 
 impl ServeArguments {

@@ -1,5 +1,6 @@
 //! What one value says about another, and what no single value's form can exclude.
 
+mod access_log;
 mod cache;
 mod limits;
 mod listener;
@@ -110,6 +111,7 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     cache::check(config, &mut findings);
     route::check(config, &mut findings);
     sessions::check(config, &mut findings);
+    access_log::check(&config.access_log, &mut findings);
     findings.0
 }
 

@@ -1,5 +1,6 @@
 //! The defaults: the only place that holds them.
 
+mod access_log;
 mod cache;
 mod resilience;
 mod sessions;
@@ -13,8 +14,8 @@ use lb_core::Algorithm;
 
 use super::error::ValueError;
 use super::model::{
-    BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config, DnsConfig,
-    ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
+    AccessLogConfig, BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config,
+    DnsConfig, ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
     ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
     OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol, RateLimitAlgorithm,
     RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl, RetryConfig, RouteConfig,
@@ -34,6 +35,7 @@ impl Default for Config {
             redis: None,
             dns: DnsConfig::default(),
             sessions: None,
+            access_log: AccessLogConfig::default(),
         }
     }
 }
@@ -231,6 +233,7 @@ impl RouteConfig {
             cache: None,
             stream_idle: None,
             rate_limits: Vec::new(),
+            access_log: true,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! value says about another (a route naming a pool that does not exist) is checked once, when a
 //! `Server` is made of them.
 
+mod access_log;
 mod cache;
 mod discovery;
 mod limits;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lb_core::Algorithm;
 
+pub use access_log::*;
 pub use cache::*;
 pub use discovery::*;
 pub use limits::*;
@@ -49,6 +51,8 @@ pub struct Config {
     pub dns: DnsConfig,
     /// `[sessions]`; `None` is off.
     pub sessions: Option<SessionConfig>,
+    /// `[access_log]`: a line for each exchange.
+    pub access_log: AccessLogConfig,
 }
 
 /// `[server]`: what holds for the whole process.
@@ -397,6 +401,8 @@ pub struct RouteConfig {
     pub stream_idle: Option<Duration>,
     /// Names of the rate limits that a request has to pass, all of them.
     pub rate_limits: Vec<String>,
+    /// Whether its exchanges are in the access log (yes).
+    pub access_log: bool,
 }
 
 /// `[[routes]] match`: an absent part matches everything.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Finding};
 use super::model::{
-    CacheConfig, Config, Http2Config, ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls,
-    LoadBalancerConfig, ProcessConfig, Protocol, RouteConfig, SessionConfig, TargetConfig,
+    AccessLogConfig, CacheConfig, Config, Http2Config, ListenAddress, ListenerConfig,
+    ListenerTimeouts, ListenerTls, LoadBalancerConfig, ProcessConfig, Protocol, RouteConfig,
+    SessionConfig, TargetConfig,
 };
 use super::read::{DEFAULT_NAME, parse_network};
 
@@ -19,6 +20,8 @@ pub struct ServerConfig {
     pub process: ProcessConfig,
     /// The listener.
     pub listener: ListenerConfig,
+    /// A line for each exchange (off: standard output is the program's).
+    pub access_log: AccessLogConfig,
     /// Texts that could not be read; [`Config::single`] reports them.
     wrong: Vec<Finding>,
 }
@@ -35,6 +38,7 @@ impl ServerConfig {
         Self {
             process: ProcessConfig::default(),
             listener: ListenerConfig::at(address.into_iter().collect()),
+            access_log: AccessLogConfig::off(),
             wrong,
         }
     }
@@ -93,6 +97,13 @@ impl ServerConfig {
         self
     }
 
+    /// Writes a line for each exchange.
+    #[must_use]
+    pub fn access_log(mut self, access_log: AccessLogConfig) -> Self {
+        self.access_log = access_log;
+        self
+    }
+
     /// Sets the number of worker threads; 0 is one for each core.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
@@ -130,6 +141,15 @@ fn read_address(text: &str, wrong: &mut Vec<Finding>) -> Option<ListenAddress> {
         .ok()
 }
 
+impl ProcessConfig {
+    /// How many worker threads there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.threads
+            .or_else(|| std::thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get)
+    }
+}
+
 impl Config {
     /// The sessions, where they are on.
     pub(crate) fn active_sessions(&self) -> Option<&SessionConfig> {
@@ -148,6 +168,7 @@ impl Config {
         }
         let config = Self::default()
             .server(server.process)
+            .access_log(server.access_log)
             .listener(DEFAULT_NAME, server.listener)
             .pool(DEFAULT_NAME, pool)
             .route(RouteConfig::new(DEFAULT_NAME, TargetConfig::Handler));

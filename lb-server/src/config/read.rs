@@ -1,5 +1,6 @@
 //! From the tree as written to the configuration as meant.
 
+mod access_log;
 mod cache;
 mod discovery;
 mod limits;
@@ -12,6 +13,7 @@ mod server;
 mod sessions;
 mod short;
 
+pub(super) use access_log::FORMATS;
 pub(super) use discovery::RECORDS;
 pub(super) use limits::{ALGORITHMS, MODES};
 pub(super) use redis::{ON_STORE_ERROR, STORES};
@@ -32,7 +34,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 15] = [
+pub(super) const TOP_LEVEL: [&str; 16] = [
     "version",
     "listen",
     "tls",
@@ -48,6 +50,7 @@ pub(super) const TOP_LEVEL: [&str; 15] = [
     "redis",
     "dns",
     "sessions",
+    "access_log",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -79,6 +82,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             });
             short.add_to(&mut config);
             fields.read_some("sessions", &mut config.sessions, sessions::sessions);
+            fields.read("access_log", &mut config.access_log, access_log::access_log);
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);

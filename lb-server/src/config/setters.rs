@@ -10,13 +10,14 @@ use lb_session::AffinityMode;
 use lb_session::cookie::SameSite;
 
 use super::model::{
-    AffinityConfig, BackendConfig, BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy,
-    CacheQuery, CircuitBreakerConfig, Config, DiscoverConfig, DnsConfig, ForwardedFields,
-    HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config, HttpProbeConfig,
-    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
-    OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm,
-    RateLimitConfig, RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig,
-    RetryOn, RouteConfig, RouteMatch, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, AffinityConfig, BackendConfig,
+    BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy, CacheQuery, CircuitBreakerConfig,
+    Config, DiscoverConfig, DnsConfig, ForwardedFields, HashConfig, HashKey, HeaderChanges,
+    HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
+    ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError, OutlierDetectionConfig,
+    PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig,
+    RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig,
+    RouteMatch, SampleConfig, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange,
     StoreKind, SuccessRateConfig, TargetConfig, UnderscoreHeaders,
 };
 
@@ -43,6 +44,7 @@ setters!(Config {
     redis: RedisConfig => Some,
     dns: DnsConfig,
     sessions: SessionConfig => Some,
+    access_log: AccessLogConfig,
 });
 
 impl Config {
@@ -303,6 +305,7 @@ setters!(RouteConfig {
     cache: impl Into<String> => |cache: _| Some(Into::into(cache)),
     stream_idle: Duration => Some,
     rate_limits: Vec<String>,
+    access_log: bool,
 });
 
 setters!(RateLimitConfig {
@@ -358,4 +361,19 @@ setters!(RouteMatch {
 setters!(HeaderChanges {
     set: Vec<(HeaderName, HeaderValue)>,
     remove: Vec<HeaderName>,
+});
+
+setters!(AccessLogConfig {
+    output: AccessLogOutput,
+    format: AccessLogFormat,
+    redact_query: Vec<String>,
+    headers: Vec<HeaderName>,
+    sample: SampleConfig,
+    buffer: u32,
+});
+
+setters!(SampleConfig {
+    success: f64,
+    errors: f64,
+    slower_than: Duration => Some,
 });

@@ -13,6 +13,7 @@ macro_rules! schemas {
 
 use schemas;
 
+mod access_log;
 mod cache;
 mod convert;
 mod discovery;
@@ -62,6 +63,8 @@ pub(super) struct File {
     /// Sessions for a program's request handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<Sessions>,
+    /// A line for each exchange.
+    access_log: access_log::AccessLog,
 }
 
 /// A string such as "30s", "250ms", "1h30m".
@@ -371,6 +374,8 @@ struct Route {
     stream_idle: Option<Duration>,
     /// Names of the rate limits that a request has to pass.
     rate_limits: OneOrMore,
+    /// Whether its exchanges are in the access log.
+    access_log: bool,
     /// Which requests it takes.
     #[serde(rename = "match")]
     matches: Match,

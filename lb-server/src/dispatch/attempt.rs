@@ -7,7 +7,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::Response;
-use http::header::CONTENT_LENGTH;
 use lb_core::Outcome;
 
 use super::deadline::Deadline;
@@ -121,25 +120,13 @@ impl Trial<'_> {
         let outgoing = self.outgoing;
         match checkout {
             Checkout::Http1 { connection, kept } => {
-                let length = outgoing
-                    .headers
-                    .get(CONTENT_LENGTH)
-                    .and_then(|length| length.to_str().ok()?.parse().ok());
+                let length = outgoing.length();
                 let length = if body.is_end_stream() {
                     length.or(Some(0))
                 } else {
                     length
                 };
-                let head = http1::RequestHead {
-                    method: &outgoing.method,
-                    path_and_query: outgoing
-                        .uri
-                        .path_and_query()
-                        .map_or("/", |path| path.as_str()),
-                    host: outgoing.host.to_str().unwrap_or_default(),
-                    headers: &outgoing.headers,
-                    close: false,
-                };
+                let head = outgoing.http1(self.exchange);
                 let exchange = http1::Exchange::start(
                     connection,
                     head,
@@ -150,7 +137,7 @@ impl Trial<'_> {
                 Ok((Attempt::Http1(Box::new(exchange)), kept))
             }
             Checkout::Http2(mut sender, slot) => {
-                let head = outgoing.http2(self.target);
+                let head = outgoing.http2(self.exchange, self.target);
                 http2::Exchange::start(&mut sender, slot, head, body)
                     .map(|exchange| (Attempt::Http2(Box::new(exchange)), Kept::Not))
                     // Nothing was sent: the connection ended since it was checked out.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{COOKIE, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use lb_core::Algorithm;
@@ -13,6 +13,7 @@ use crate::handler::Exchange;
 use crate::headers::{self, Forwarding};
 use crate::reject::Reject;
 use crate::snapshot::{BackendTarget, PoolEntry};
+use crate::upstream::http1;
 
 /// Names a request so that a server runs it once however often it comes
 /// (draft-ietf-httpapi-idempotency-key-header).
@@ -24,6 +25,38 @@ pub(super) struct Outgoing {
     pub(super) uri: Uri,
     pub(super) host: HeaderValue,
     pub(super) headers: HeaderMap,
+    /// Whether the head has none of the fields that tell who asked: they are written with it, and
+    /// need no place in the map before.
+    pub(super) is_forwarding_apart: bool,
+    /// Whether it has a `content-length`.
+    pub(super) has_length: bool,
+}
+
+/// Fields of a request that forwarding goes by, found in one look at each.
+#[derive(Default)]
+struct Found {
+    via: bool,
+    host: bool,
+    length: bool,
+    /// One of those that forwarding writes.
+    forwarding: bool,
+}
+
+impl Found {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            let name = name.as_str();
+            match name {
+                "via" => found.via = true,
+                "host" => found.host = true,
+                "content-length" => found.length = true,
+                _ => {}
+            }
+            found.forwarding |= Forwarding::writes(name);
+        }
+        found
+    }
 }
 
 pub(super) fn outgoing(
@@ -36,37 +69,40 @@ pub(super) fn outgoing(
         mut headers,
         ..
     } = parts;
-    let about = exchange.about();
-    if headers
-        .get_all(http::header::VIA)
-        .iter()
-        .any(|via| via.to_str().is_ok_and(|via| via.contains(about.via_mark)))
-    {
+    let loops = |headers: &HeaderMap| {
+        let mark = exchange.via_mark();
+        let mut values = headers.get_all(http::header::VIA).iter();
+        values.any(|via| via.to_str().is_ok_and(|via| via.contains(mark)))
+    };
+    let found = Found::of(&headers);
+    if found.via && loops(&headers) {
         return Err(Reject::Loop);
     }
-    let host = match (uri.authority(), headers.remove(HOST)) {
-        (Some(authority), _) => HeaderValue::from_str(authority.as_str()).ok(),
-        (None, host) => host,
+    let named = found.host.then(|| headers.remove(HOST)).flatten();
+    let host = match uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => named,
     }
     .ok_or(Reject::Internal("a forwarded request has no host"))?;
-    headers::apply_changes(&mut headers, about.request_headers);
-    headers::write_forwarding(
-        &mut headers,
-        about.forwarded,
-        &Forwarding {
-            arrival: about.arrival,
-            is_trusted: about.is_trusted,
-            host: &host,
-            via: about.via,
-            request_id: about.request_id,
-        },
-    );
-    Ok(Outgoing {
+    let mut outgoing = Outgoing {
         method,
         uri,
         host,
+        is_forwarding_apart: !found.forwarding,
+        has_length: found.length,
         headers,
-    })
+    };
+    if let Some(changes) = exchange.request_changes() {
+        headers::apply_changes(&mut outgoing.headers, changes);
+        let found = Found::of(&outgoing.headers);
+        outgoing.is_forwarding_apart = !found.forwarding;
+        outgoing.has_length = found.length;
+    }
+    if !outgoing.is_forwarding_apart {
+        let forwarding = exchange.forwarding(&outgoing.host);
+        forwarding.write(&mut outgoing.headers);
+    }
+    Ok(outgoing)
 }
 
 impl Outgoing {
@@ -81,17 +117,51 @@ impl Outgoing {
             .insert(deadline::GRPC_TIMEOUT, deadline::grpc_timeout(left));
     }
 
-    pub(super) fn http2(&self, target: &BackendTarget) -> Request<()> {
+    /// What the head does not say yet of who asked.
+    fn forwarding<'a>(&'a self, exchange: &'a Exchange) -> Option<Forwarding<'a>> {
+        self.is_forwarding_apart
+            .then(|| exchange.forwarding(&self.host))
+    }
+
+    pub(super) fn http1<'a>(&'a self, exchange: &'a Exchange) -> http1::RequestHead<'a> {
+        http1::RequestHead {
+            method: &self.method,
+            path_and_query: self.uri.path_and_query().map_or("/", |path| path.as_str()),
+            host: self.host.to_str().unwrap_or_default(),
+            headers: &self.headers,
+            forwarding: self.forwarding(exchange),
+            close: false,
+        }
+    }
+
+    /// The length of the body, where the head tells it.
+    pub(super) fn length(&self) -> Option<u64> {
+        if !self.has_length {
+            return None;
+        }
+        self.headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok())
+    }
+
+    pub(super) fn http2(&self, exchange: &Exchange, target: &BackendTarget) -> Request<()> {
         let mut parts = self.uri.clone().into_parts();
         let is_tls = target.url.scheme == BackendScheme::Https;
         parts.scheme = Some(if is_tls { Scheme::HTTPS } else { Scheme::HTTP });
         if parts.authority.is_none() {
             parts.authority = self.host.to_str().ok().and_then(|host| host.parse().ok());
         }
+        let mut headers = self.headers.clone();
+        if let Some(forwarding) = self.forwarding(exchange) {
+            headers.reserve(Forwarding::MAX_FIELDS);
+            forwarding.for_each(|name, value| {
+                headers.append(name, value.clone());
+            });
+        }
         let mut request = Request::new(());
         *request.method_mut() = self.method.clone();
         *request.version_mut() = Version::HTTP_2;
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = headers;
         if let Ok(uri) = Uri::from_parts(parts) {
             *request.uri_mut() = uri;
         }

@@ -248,6 +248,8 @@ mod tests {
             uri: Uri::from_static("/"),
             host: HeaderValue::from_static("a"),
             headers: HeaderMap::new(),
+            is_forwarding_apart: true,
+            has_length: false,
         }
     }
 

@@ -191,6 +191,7 @@ async fn over_http1(transport: Transport, question: Question) -> Result<Answer, 
         path_and_query: &question.path,
         host: &question.host,
         headers: &question.headers,
+        forwarding: None,
         close: true,
     };
     let mut exchange = http1::Exchange::start(

@@ -62,7 +62,7 @@ impl Handle {
     /// Puts a configuration in force, all of it or, on an error, nothing.
     ///
     /// Files that it names (certificates, keys, authorities, secrets) are read again even where it is the
-    /// same. What has a name keeps its state under that name: backends with their health, latencies,
+    /// same, and the file of the access log is opened anew. What has a name keeps its state under that name: backends with their health, latencies,
     /// requests in flight and connections, rate limits with what they counted, sessions, caches with what
     /// they store. Exchanges that run finish as they began. Listeners that are gone drain; those that stay
     /// are never closed. What was changed at run time (backends added, drained or re-weighted through a
@@ -197,6 +197,8 @@ impl Handle {
             outside.admissions.set(server::bounds(&config.server));
             outside.sockets.commit(sockets, &config);
         }
+        // A log file may have been renamed for this reload to open another.
+        self.reopen_logs();
         self.forget_gone();
         snapshot.purge_uncovered();
         Ok(report)

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::policy::policy;
 use super::{PoolEntry, Snapshot, Targets};
+use crate::access_log::AccessLog;
 use crate::affinity::Affinity;
 use crate::cache;
 use crate::clock;
@@ -92,6 +93,13 @@ impl Draft {
             let cache = route.cache.as_ref().and_then(|name| caches.get(name));
             routes.push(Route::new(route, target, limits).cached_by(cache.cloned()));
         }
+        let before = previous.and_then(|it| it.access_log.as_deref());
+        let access_log = AccessLog::build(&config, before)?;
+        let sinks = access_log.iter().map(|log| Arc::clone(log) as _).collect();
+        let logged_fields = match access_log {
+            Some(_) => config.access_log.headers.clone(),
+            None => Vec::new(),
+        };
         let snapshot = Snapshot {
             process: config.server.clone(),
             routes,
@@ -102,7 +110,9 @@ impl Draft {
             spare_secret,
             found,
             caches,
-            sinks: previous.map_or_else(Vec::new, |it| it.sinks.clone()),
+            sinks,
+            logged_fields,
+            access_log,
             has_handler,
             config,
         };

@@ -21,6 +21,7 @@ use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::body::BodyError;
+use crate::headers::Forwarding;
 
 pub(crate) use exchange::{Event, Exchange};
 
@@ -57,6 +58,8 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) host: &'a str,
     /// End-to-end fields. Of the connection-specific ones only `te: trailers` is honoured.
     pub(crate) headers: &'a HeaderMap,
+    /// Fields that tell who asked; `headers` has none of them then.
+    pub(crate) forwarding: Option<Forwarding<'a>>,
     /// Whether the backend is asked to close afterwards.
     pub(crate) close: bool,
 }

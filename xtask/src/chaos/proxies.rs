@@ -178,6 +178,8 @@ fn ours(setup: Setup, backends: &[u16], port: u16, directory: &Directory) -> Str
 [server]
 threads = 1
 shutdown_timeout = "{timeout}ms"
+[access_log]
+output = "off"
 [listeners.tls]
 address = "127.0.0.1:{port}"
 [listeners.tls.tls]

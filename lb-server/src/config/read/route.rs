@@ -63,6 +63,7 @@ pub(super) fn route(cursor: &Cursor<'_>, index: usize) -> Option<RouteConfig> {
         fields.read("rate_limits", &mut config.rate_limits, |cursor| {
             cursor.each(Cursor::filled_text)
         });
+        fields.read("access_log", &mut config.access_log, Cursor::boolean);
     })?;
     let label = name.clone().unwrap_or_else(|| format!("routes[{index}]"));
     match targets.as_slice() {

@@ -46,6 +46,7 @@ impl From<&Config> for File {
             redis: config.redis.as_ref().map(Into::into),
             dns: discovery::dns(&config.dns),
             sessions: config.active_sessions().map(Into::into),
+            access_log: (&config.access_log).into(),
         }
     }
 }
@@ -246,6 +247,7 @@ fn route(config: &RouteConfig) -> Route {
         cache: config.cache.as_deref().map(escape),
         stream_idle: config.stream_idle.map(duration),
         rate_limits: texts(&config.rate_limits),
+        access_log: config.access_log,
         matches: route_match(&config.matches),
         redirect,
         respond,

@@ -1,11 +1,11 @@
 //! A request head and request trailers as bytes.
 //!
-//! Whoever built the fields has checked them; every byte is checked again here, because one line
-//! break that slips through is a second request.
+//! Whoever built the fields has checked them; what was written is looked through again here, because
+//! one line break that slips through is a second request.
 
 use std::io::Write as _;
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap};
 use http::{HeaderValue, Method};
 
 use super::RequestHead;
@@ -25,32 +25,42 @@ pub(super) fn write_head(
 ) -> Result<(), &'static str> {
     check_target(head)?;
     check_host(head.host)?;
-    out.extend_from_slice(head.method.as_str().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(head.path_and_query.as_bytes());
-    out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-    out.extend_from_slice(head.host.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    let mut lines = Lines::new(out);
+    lines.put(&[
+        head.method.as_str().as_bytes(),
+        b" ",
+        head.path_and_query.as_bytes(),
+        b" HTTP/1.1",
+    ]);
+    lines.put(&[b"host: ", head.host.as_bytes()]);
+    let (mut has_cookie, mut has_te) = (false, false);
     for (name, value) in head.headers {
-        if !is_ours(name) && name != header::COOKIE {
-            write_field(out, name, value)?;
+        match name.as_str() {
+            "cookie" => has_cookie = true,
+            "te" => has_te = true,
+            name if is_ours(name) => {}
+            name => lines.field(name, value),
         }
     }
-    write_cookies(out, head.headers)?;
-    write_framing(out, head.method, framing);
-    let te = accepts_trailers(head.headers);
+    if let Some(forwarding) = &head.forwarding {
+        forwarding.for_each(|name, value| lines.field(name.as_str(), value));
+    }
+    if has_cookie {
+        write_cookies(&mut lines, head.headers);
+    }
+    write_framing(&mut lines, head.method, framing);
+    let te = has_te && accepts_trailers(head.headers);
     if te {
-        out.extend_from_slice(b"te: trailers\r\n");
+        lines.put(&[b"te: trailers"]);
     }
     // RFC 9110 §10.1.4: `te` concerns this connection only and has to be named so.
-    out.extend_from_slice(match (head.close, te) {
-        (false, false) => b"",
-        (false, true) => b"connection: te\r\n",
-        (true, false) => b"connection: close\r\n",
-        (true, true) => b"connection: close, te\r\n",
-    });
-    out.extend_from_slice(b"\r\n");
-    Ok(())
+    match (head.close, te) {
+        (false, false) => {}
+        (false, true) => lines.put(&[b"connection: te"]),
+        (true, false) => lines.put(&[b"connection: close"]),
+        (true, true) => lines.put(&[b"connection: close, te"]),
+    }
+    lines.finish()
 }
 
 /// Appends the last chunk, the trailers and the end of the message.
@@ -59,13 +69,73 @@ pub(super) fn write_last_chunk(
     trailers: Option<&HeaderMap>,
 ) -> Result<(), &'static str> {
     out.extend_from_slice(b"0\r\n");
+    let mut lines = Lines::new(out);
     for (name, value) in trailers.into_iter().flatten() {
-        if !is_ours(name) {
-            write_field(out, name, value)?;
+        let name = name.as_str();
+        if !is_ours(name) && name != "te" {
+            lines.field(name, value);
         }
     }
-    out.extend_from_slice(b"\r\n");
-    Ok(())
+    lines.finish()
+}
+
+/// Lines under way into a buffer, looked through as a whole when they are all there.
+struct Lines<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    count: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(out: &'a mut Vec<u8>) -> Self {
+        let start = out.len();
+        Self {
+            out,
+            start,
+            count: 0,
+        }
+    }
+
+    fn put(&mut self, parts: &[&[u8]]) {
+        for part in parts {
+            self.out.extend_from_slice(part);
+        }
+        self.end();
+    }
+
+    fn field(&mut self, name: &str, value: &HeaderValue) {
+        self.put(&[name.as_bytes(), b": ", value.as_bytes()]);
+    }
+
+    fn end(&mut self) {
+        self.out.extend_from_slice(b"\r\n");
+        self.count += 1;
+    }
+
+    /// Ends with the empty line. Among the lines is no control byte but the ends that were put
+    /// here, so that no value can have begun a line of its own.
+    fn finish(mut self) -> Result<(), &'static str> {
+        self.end();
+        let controls = count_controls(&self.out[self.start..]);
+        if controls == b"\r\n".len() * self.count {
+            Ok(())
+        } else {
+            Err("the value of a field is not allowed")
+        }
+    }
+}
+
+/// Counts what no line may contain (RFC 9110 §5.5).
+fn count_controls(bytes: &[u8]) -> usize {
+    let count = |chunk: &[u8]| {
+        let is_control = |byte: u8| (byte < b' ') & (byte != b'\t') | (byte == 0x7f);
+        // Without a way out of the loop, and in bytes, it takes many of them at a time.
+        chunk
+            .iter()
+            .fold(0_u8, |count, &byte| count + u8::from(is_control(byte)))
+    };
+    let chunks = bytes.chunks(usize::from(u8::MAX));
+    chunks.map(|chunk| usize::from(count(chunk))).sum()
 }
 
 pub(super) fn write_chunk_size(out: &mut Vec<u8>, bytes: usize) {
@@ -99,70 +169,40 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Fields that describe this connection and its framing: written by us or not at all.
-fn is_ours(name: &HeaderName) -> bool {
-    *name == header::HOST
-        || *name == header::CONTENT_LENGTH
-        || *name == header::TRANSFER_ENCODING
-        || *name == header::CONNECTION
-        || *name == header::TE
-        || *name == header::UPGRADE
-        || matches!(
-            name.as_str(),
-            "keep-alive" | "proxy-connection" | "http2-settings"
-        )
-}
-
-fn write_field(
-    out: &mut Vec<u8>,
-    name: &HeaderName,
-    value: &HeaderValue,
-) -> Result<(), &'static str> {
-    let name = name.as_str().as_bytes();
-    if name.is_empty() || !name.iter().copied().all(is_token_byte) {
-        return Err("the name of a field is not allowed");
-    }
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    write_value(out, value)?;
-    out.extend_from_slice(b"\r\n");
-    Ok(())
-}
-
-fn write_value(out: &mut Vec<u8>, value: &HeaderValue) -> Result<(), &'static str> {
-    let value = value.as_bytes();
-    // Without a way out of the loop it takes many bytes at a time.
-    let is_clean = value.iter().fold(true, |clean, &byte| {
-        clean & ((byte >= b' ') & (byte != 0x7f) | (byte == b'\t'))
-    });
-    if !is_clean {
-        return Err("the value of a field is not allowed");
-    }
-    out.extend_from_slice(value);
-    Ok(())
+/// Fields that describe this connection and its framing: written by us or not at all, as `te` is.
+fn is_ours(name: &str) -> bool {
+    matches!(
+        name,
+        "host"
+            | "content-length"
+            | "transfer-encoding"
+            | "connection"
+            | "upgrade"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+    )
 }
 
 /// HTTP/2 clients split cookies for compression; HTTP/1.1 knows one line (RFC 9113 §8.2.3).
-fn write_cookies(out: &mut Vec<u8>, headers: &HeaderMap) -> Result<(), &'static str> {
+fn write_cookies(lines: &mut Lines<'_>, headers: &HeaderMap) {
     let mut separator: &[u8] = b"cookie: ";
     for crumb in headers.get_all(header::COOKIE) {
-        out.extend_from_slice(separator);
-        write_value(out, crumb)?;
+        lines.out.extend_from_slice(separator);
+        lines.out.extend_from_slice(crumb.as_bytes());
         separator = b"; ";
     }
-    if separator == b"; " {
-        out.extend_from_slice(b"\r\n");
-    }
-    Ok(())
+    lines.end();
 }
 
-fn write_framing(out: &mut Vec<u8>, method: &Method, framing: Framing) {
+fn write_framing(lines: &mut Lines<'_>, method: &Method, framing: Framing) {
     match framing {
-        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Framing::Chunked => lines.put(&[b"transfer-encoding: chunked"]),
         // RFC 9110 §8.6: a length of zero is only said where content is expected.
         Framing::Length(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
         Framing::Length(bytes) => {
-            write!(out, "content-length: {bytes}\r\n").expect("writing to a vector cannot fail");
+            write!(lines.out, "content-length: {bytes}").expect("writing to a vector cannot fail");
+            lines.end();
         }
     }
 }

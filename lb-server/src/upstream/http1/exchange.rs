@@ -56,8 +56,8 @@ enum State {
 pub(crate) enum Event {
     /// A 1xx; another head follows.
     Informational(Response<()>),
-    /// The response. `transfer-encoding` is gone from it, the other connection-specific fields
-    /// are not.
+    /// The response. `transfer-encoding` is gone from it, and a `connection` that names no field;
+    /// the other connection-specific fields are not.
     Final(Response<()>),
 }
 

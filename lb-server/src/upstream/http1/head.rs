@@ -1,15 +1,19 @@
 //! A response head or trailers from bytes, and the framing that follows (RFC 9112 §6.3).
 
 use std::mem::MaybeUninit;
+use std::sync::LazyLock;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
+use memchr::memmem::Finder;
 
 use super::{Http1Error, ResponseLimits};
 
 /// Fields for which the parser needs no heap.
 const STACK_FIELDS: usize = 128;
+/// Places in the map of a response for fields of ours.
+const ROOM: usize = 2;
 
 /// How the end of a response body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +58,7 @@ impl Lines {
             }
             if is_empty {
                 *self = Self::default();
-                // HPACK's table keeps values beyond the exchange; in a part of the buffer each would
-                // hold all of it.
-                let head = Bytes::copy_from_slice(&buffer[..end]);
-                buffer.advance(end);
-                return Ok(Some(head));
+                return Ok(Some(take(buffer, end)));
             }
             self.lines += 1;
             if self.lines > max_lines {
@@ -75,6 +75,41 @@ impl Lines {
     }
 }
 
+/// HPACK's table keeps values beyond the exchange; in a part of the buffer each would hold all of it.
+fn take(buffer: &mut BytesMut, end: usize) -> Bytes {
+    let taken = Bytes::copy_from_slice(&buffer[..end]);
+    buffer.advance(end);
+    taken
+}
+
+/// Takes a head off the buffer that came in one piece, as nearly all do, without a look at each of its
+/// lines; they are counted by whoever parses it.
+fn whole_head(
+    lines: &Lines,
+    buffer: &mut BytesMut,
+    max_bytes: usize,
+) -> Result<Option<Bytes>, Http1Error> {
+    static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+    if lines.scanned > 0 {
+        return Ok(None);
+    }
+    let Some(end) = END.find(buffer).map(|at| at + b"\r\n\r\n".len()) else {
+        return Ok(None);
+    };
+    if end > max_bytes {
+        return Ok(None);
+    }
+    let feeds = buffer[1..end].iter().zip(&buffer[..end]);
+    // Without a way out of the loop it takes many bytes at a time.
+    let is_bare = feeds.fold(false, |found, (&byte, &before)| {
+        found | (byte == b'\n') & (before != b'\r')
+    });
+    if is_bare {
+        return Err(Http1Error::BadResponse("a line ends without a cr"));
+    }
+    Ok(Some(take(buffer, end)))
+}
+
 /// Takes the next head off the buffer, if it is all there.
 pub(super) fn split_head(
     lines: &mut Lines,
@@ -87,7 +122,11 @@ pub(super) fn split_head(
         return Err(Http1Error::BadResponse("the status line is not HTTP/1"));
     }
     let max_lines = limits.fields.saturating_add(1);
-    match lines.split(buffer, limits.head_bytes, max_lines)? {
+    let whole = match whole_head(lines, buffer, limits.head_bytes)? {
+        Some(bytes) => Some(bytes),
+        None => lines.split(buffer, limits.head_bytes, max_lines)?,
+    };
+    match whole {
         Some(bytes) => parse_head(&bytes, limits, is_head_request).map(Some),
         None => Ok(None),
     }
@@ -136,11 +175,17 @@ fn parse_head(
         Some(1) => Version::HTTP_11,
         _ => Version::HTTP_10,
     };
-    let mut headers = to_map(bytes, parsed.headers)?;
-    let framing = framing_of(&mut headers, status, version, is_head_request)?;
-    let keeps_open = version == Version::HTTP_11
-        && framing != BodyFraming::UntilClose
-        && !has_member(&headers, &header::CONNECTION, b"close");
+    let mut headers = HeaderMap::with_capacity(parsed.headers.len() + ROOM);
+    let mut said = Said::default();
+    for field in parsed.headers.iter() {
+        let (name, value) = read_field(bytes, field)?;
+        if said.keep(&name, &value)? {
+            append(&mut headers, name, value)?;
+        }
+    }
+    let framing = said.framing(&mut headers, status, version, is_head_request)?;
+    let keeps_open =
+        version == Version::HTTP_11 && framing != BodyFraming::UntilClose && !said.closes;
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = version;
@@ -166,72 +211,126 @@ fn reason_of(error: httparse::Error) -> &'static str {
 fn to_map(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, Http1Error> {
     let mut map = HeaderMap::with_capacity(fields.len());
     for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| Http1Error::BadResponse("the name of a field is malformed"))?;
-        let value = if field.value.is_empty() {
-            HeaderValue::from_static("")
-        } else {
-            HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
-                .map_err(|_| Http1Error::BadResponse("the value of a field is malformed"))?
-        };
-        map.try_append(name, value)
-            .map_err(|_| Http1Error::BadResponse("too many fields"))?;
+        let (name, value) = read_field(bytes, field)?;
+        append(&mut map, name, value)?;
     }
     Ok(map)
 }
 
-/// Decides where the body ends, and leaves the fields saying just that.
-fn framing_of(
-    headers: &mut HeaderMap,
-    status: StatusCode,
-    version: Version,
-    is_head_request: bool,
-) -> Result<BodyFraming, Http1Error> {
-    // Doubtful framing is refused even where there is no body: whoever sends it does not agree
-    // with us on what it sends next.
-    let length = content_length(headers)?;
-    let is_chunked = is_chunked(headers)?;
-    if is_chunked && version == Version::HTTP_10 {
-        return Err(Http1Error::BadResponse("transfer-encoding in HTTP/1.0"));
-    }
-    if is_chunked && headers.contains_key(header::CONTENT_LENGTH) {
-        return Err(Http1Error::BadResponse(
-            "transfer-encoding and content-length together",
-        ));
-    }
-    headers.remove(header::TRANSFER_ENCODING);
-    if status.is_informational() || status == StatusCode::NO_CONTENT {
-        headers.remove(header::CONTENT_LENGTH);
-        return Ok(BodyFraming::Length(0));
-    }
-    if is_head_request || status == StatusCode::NOT_MODIFIED {
-        return Ok(BodyFraming::Length(0));
-    }
-    Ok(match (is_chunked, length) {
-        (true, _) => BodyFraming::Chunked,
-        (false, Some(length)) => BodyFraming::Length(length),
-        (false, None) => BodyFraming::UntilClose,
-    })
+fn read_field(
+    bytes: &Bytes,
+    field: &httparse::Header<'_>,
+) -> Result<(HeaderName, HeaderValue), Http1Error> {
+    let name = HeaderName::from_bytes(field.name.as_bytes())
+        .map_err(|_| Http1Error::BadResponse("the name of a field is malformed"))?;
+    let value = if field.value.is_empty() {
+        HeaderValue::from_static("")
+    } else {
+        HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
+            .map_err(|_| Http1Error::BadResponse("the value of a field is malformed"))?
+    };
+    Ok((name, value))
 }
 
-/// The one length that all fields and their members agree on; more than one is collapsed.
-fn content_length(headers: &mut HeaderMap) -> Result<Option<u64>, Http1Error> {
-    let mut length = None;
-    let mut members = 0;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        for member in value.as_bytes().split(|&byte| byte == b',') {
-            let this = parse_decimal(member.trim_ascii())
-                .ok_or(Http1Error::BadResponse("the content-length is malformed"))?;
-            if *length.get_or_insert(this) != this {
-                return Err(Http1Error::BadResponse("content-lengths differ"));
+fn append(map: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), Http1Error> {
+    map.try_append(name, value)
+        .map(|_was_there| ())
+        .map_err(|_| Http1Error::BadResponse("too many fields"))
+}
+
+/// What the fields of a head say of its body and of the connection, taken in one by one.
+#[derive(Default)]
+struct Said {
+    length: Option<u64>,
+    /// Numbers in all the `content-length` there is.
+    lengths: usize,
+    codings: usize,
+    is_chunked: bool,
+    closes: bool,
+}
+
+impl Said {
+    /// Takes in a field; tells whether it means anything to others.
+    fn keep(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<bool, Http1Error> {
+        let value = value.as_bytes();
+        match *name {
+            header::CONTENT_LENGTH => {
+                let is_first = self.lengths == 0;
+                self.content_length(value)?;
+                Ok(is_first)
             }
-            members += 1;
+            header::TRANSFER_ENCODING => {
+                self.codings += 1;
+                self.is_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                Ok(false)
+            }
+            header::CONNECTION => {
+                let mut names_fields = false;
+                for option in value.split(|&byte| byte == b',') {
+                    match option.trim_ascii() {
+                        close if close.eq_ignore_ascii_case(b"close") => self.closes = true,
+                        open if open.eq_ignore_ascii_case(b"keep-alive") => {}
+                        _ => names_fields = true,
+                    }
+                }
+                Ok(names_fields)
+            }
+            _ => Ok(true),
         }
     }
-    if let Some(length) = length.filter(|_| members > 1) {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+
+    /// All fields and their members have to agree on one length.
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Http1Error> {
+        for member in value.split(|&byte| byte == b',') {
+            let this = parse_decimal(member.trim_ascii())
+                .ok_or(Http1Error::BadResponse("the content-length is malformed"))?;
+            if *self.length.get_or_insert(this) != this {
+                return Err(Http1Error::BadResponse("content-lengths differ"));
+            }
+            self.lengths += 1;
+        }
+        Ok(())
     }
-    Ok(length)
+
+    /// Decides where the body ends, and leaves the fields saying just that.
+    fn framing(
+        &self,
+        headers: &mut HeaderMap,
+        status: StatusCode,
+        version: Version,
+        is_head_request: bool,
+    ) -> Result<BodyFraming, Http1Error> {
+        // Doubtful framing is refused even where there is no body: whoever sends it does not agree
+        // with us on what it sends next.
+        if self.codings > 1 || self.codings == 1 && !self.is_chunked {
+            return Err(Http1Error::BadResponse("the transfer-encoding is unknown"));
+        }
+        if self.is_chunked && version == Version::HTTP_10 {
+            return Err(Http1Error::BadResponse("transfer-encoding in HTTP/1.0"));
+        }
+        if self.is_chunked && self.length.is_some() {
+            return Err(Http1Error::BadResponse(
+                "transfer-encoding and content-length together",
+            ));
+        }
+        if status.is_informational() || status == StatusCode::NO_CONTENT {
+            if self.length.is_some() {
+                headers.remove(header::CONTENT_LENGTH);
+            }
+            return Ok(BodyFraming::Length(0));
+        }
+        if let Some(length) = self.length.filter(|_| self.lengths > 1) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if is_head_request || status == StatusCode::NOT_MODIFIED {
+            return Ok(BodyFraming::Length(0));
+        }
+        Ok(match (self.is_chunked, self.length) {
+            (true, _) => BodyFraming::Chunked,
+            (false, Some(length)) => BodyFraming::Length(length),
+            (false, None) => BodyFraming::UntilClose,
+        })
+    }
 }
 
 /// Digits only: `parse::<u64>` would take a sign.
@@ -242,30 +341,5 @@ fn parse_decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |number, &byte| {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)
-    })
-}
-
-fn is_chunked(headers: &HeaderMap) -> Result<bool, Http1Error> {
-    let mut values = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(false),
-        (Some(value), None)
-            if value
-                .as_bytes()
-                .trim_ascii()
-                .eq_ignore_ascii_case(b"chunked") =>
-        {
-            Ok(true)
-        }
-        _ => Err(Http1Error::BadResponse("the transfer-encoding is unknown")),
-    }
-}
-
-fn has_member(headers: &HeaderMap, name: &HeaderName, wanted: &[u8]) -> bool {
-    headers.get_all(name).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|&byte| byte == b',')
-            .any(|member| member.trim_ascii().eq_ignore_ascii_case(wanted))
     })
 }

@@ -171,6 +171,7 @@ fn start_on<S: AsyncRead + AsyncWrite + Send + Unpin>(
         path_and_query: "/a?b",
         host: "example.com",
         headers,
+        forwarding: None,
         close: false,
     };
     Exchange::start(

@@ -117,6 +117,7 @@ fn sends_nothing_of_a_malformed_request() {
             path_and_query,
             host,
             headers: &HeaderMap::new(),
+            forwarding: None,
             close: false,
         };
         let mut exchange = Exchange::start(

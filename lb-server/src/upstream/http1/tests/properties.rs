@@ -103,6 +103,7 @@ proptest! {
             path_and_query: &path,
             host: &host,
             headers: &headers,
+            forwarding: None,
             close: true,
         };
         let connection = Connection::new(Script::silent());

@@ -1,0 +1,127 @@
+//! The access log: a line for each exchange that has ended.
+//!
+//! ```text
+//! worker   exchange ends ─ kept? ─ formatted into the worker's buffer
+//! thread                            └ a few times a second ─► standard output, or a file
+//! ```
+
+mod escape;
+mod figures;
+mod format;
+mod line;
+mod output;
+mod redact;
+mod sample;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{AccessLogConfig, AccessLogOutput, Config};
+use crate::error::{Error, ErrorKind};
+use crate::record::{Record, RecordSink};
+
+use format::Formatter;
+use line::Line;
+use output::Output;
+use redact::Redaction;
+use sample::Sample;
+use writer::Writer;
+
+/// How long the end of the process waits for the last lines to be written.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The access log in force.
+#[derive(Debug)]
+pub(crate) struct AccessLog {
+    formatter: Formatter,
+    sample: Sample,
+    /// Routes whose exchanges are not logged.
+    silent: Box<[Box<str>]>,
+    writer: Arc<Writer>,
+    /// What the writer was made for.
+    output: AccessLogOutput,
+    buffer: u32,
+}
+
+impl AccessLog {
+    /// Opens what the configuration says; `None` where it is off. The writer before stays where neither destination
+    /// nor buffer has changed, so no line is lost or written twice.
+    pub(crate) fn build(
+        config: &Config,
+        previous: Option<&Self>,
+    ) -> Result<Option<Arc<Self>>, Error> {
+        let AccessLogConfig {
+            output,
+            format,
+            redact_query,
+            headers,
+            sample,
+            buffer,
+        } = &config.access_log;
+        if *output == AccessLogOutput::Off {
+            return Ok(None);
+        }
+        let kept = previous.filter(|log| log.output == *output && log.buffer == *buffer);
+        let writer = match kept {
+            Some(log) => Arc::clone(&log.writer),
+            None => Arc::new(open(output, config.server.workers(), *buffer)?),
+        };
+        let silent = config.routes.iter().filter(|route| !route.access_log);
+        Ok(Some(Arc::new(Self {
+            formatter: Formatter::new(
+                *format,
+                Redaction::new(redact_query),
+                headers.iter().map(|name| name.as_str().into()).collect(),
+            ),
+            sample: Sample::new(sample.success, sample.errors, sample.slower_than),
+            silent: silent.map(|route| route.name.as_str().into()).collect(),
+            writer,
+            output: output.clone(),
+            buffer: *buffer,
+        })))
+    }
+
+    /// Writes a line, if exchanges like this are logged.
+    fn note(&self, line: &Line<'_>) {
+        let is_silent = |route: &str| self.silent.iter().any(|silent| **silent == *route);
+        if !line.route.is_some_and(is_silent) && self.sample.keeps(line) {
+            self.writer.append(|out| self.formatter.write(line, out));
+        }
+    }
+
+    /// Lines that were dropped because the buffers were full, or could not be written.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.writer.dropped()
+    }
+
+    /// Opens the file anew, after it was renamed.
+    pub(crate) fn reopen(&self) {
+        self.writer.reopen();
+    }
+
+    /// Writes what is there; nothing comes after it. Waits a second at most.
+    pub(crate) fn close(&self) {
+        self.writer.close(CLOSE_PATIENCE);
+    }
+}
+
+fn open(output: &AccessLogOutput, workers: usize, buffer: u32) -> Result<Writer, Error> {
+    let failed = |error: std::io::Error| {
+        let text = match output {
+            AccessLogOutput::File(path) => {
+                format!("the access log cannot be written to `{}`", path.display())
+            }
+            _ => "the access log cannot be written".to_owned(),
+        };
+        Error::new(ErrorKind::Start, text).with_source(error)
+    };
+    let opened = Output::open(output.clone()).map_err(failed)?;
+    Writer::start(opened, workers, buffer as usize).map_err(failed)
+}
+
+impl RecordSink for AccessLog {
+    fn take(&self, record: &Record<'_>) {
+        self.note(&Line::of(record));
+    }
+}
