@@ -104,11 +104,27 @@ impl Names for Nobody {
     }
 }
 
-/// Tells an entry of `backends` from others: its pool, and its name or URL.
+/// Tells an entry of `backends` from others, and from one of the same name that asks for something else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) pool: Arc<str>,
+    /// The name of the entry, or its URL.
     pub(crate) label: String,
+    host: String,
+    records: DiscoverRecords,
+}
+
+impl Key {
+    /// `None` for a backend that is not discovered.
+    pub(crate) fn of(pool: &Arc<str>, backend: &BackendConfig) -> Option<Self> {
+        let (discover, host) = backend.discover.zip(backend.url.host())?;
+        Some(Self {
+            pool: Arc::clone(pool),
+            label: label(backend),
+            host: host.to_owned(),
+            records: discover.records,
+        })
+    }
 }
 
 /// The last answers, which outlive snapshots.
@@ -132,7 +148,6 @@ impl Found {
 /// An entry of `backends` whose name is asked for.
 struct Entry {
     key: Key,
-    host: String,
     discover: DiscoverConfig,
 }
 
@@ -141,15 +156,8 @@ fn entries(config: &Config) -> Vec<Entry> {
     for (name, pool) in &config.pools {
         let name: Arc<str> = name.as_str().into();
         for backend in &pool.backends {
-            if let Some((discover, host)) = backend.discover.zip(backend.url.host()) {
-                entries.push(Entry {
-                    key: Key {
-                        pool: Arc::clone(&name),
-                        label: label(backend),
-                    },
-                    host: host.to_owned(),
-                    discover,
-                });
+            if let Some((key, discover)) = Key::of(&name, backend).zip(backend.discover) {
+                entries.push(Entry { key, discover });
             }
         }
     }
@@ -202,16 +210,12 @@ pub(crate) async fn first(config: &Config, found: &Found, names: &dyn Names) -> 
     let asked = new.into_iter().map(|entry| {
         let lookup = Arc::clone(&lookup);
         async move {
-            let Entry {
-                key,
-                host,
-                discover,
-            } = entry;
-            let answer = tokio::time::timeout(FIRST_WITHIN, lookup.look(&host, discover.records));
+            let key = entry.key;
+            let answer = tokio::time::timeout(FIRST_WITHIN, lookup.look(&key.host, key.records));
             match answer.await.unwrap_or_else(|_| Err("no answer yet".into())) {
                 Ok(answer) => found.set(&key, answer.places.into()),
                 Err(why) => {
-                    tracing::warn!(pool = &*key.pool, name = host, %why, "a name is not known")
+                    tracing::warn!(pool = &*key.pool, name = key.host, %why, "a name is not known")
                 }
             }
         }
@@ -276,7 +280,7 @@ async fn watch_all(handle: &Handle, names: &dyn Names) {
             watched.is_asked = true;
             let lookup = Arc::clone(lookup);
             asked.push(async move {
-                let answer = lookup.look(&entry.host, entry.discover.records);
+                let answer = lookup.look(&entry.key.host, entry.key.records);
                 let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
                 (
                     entry,
@@ -305,11 +309,7 @@ impl Watched {
         handle: &Handle,
         now: Instant,
     ) {
-        let Entry {
-            key,
-            host,
-            discover,
-        } = entry;
+        let Entry { key, discover } = entry;
         let refresh = discover.refresh.max(SHORTEST);
         self.is_asked = false;
         self.due = now + refresh;
@@ -325,7 +325,7 @@ impl Watched {
                 self.due = now + answer.ttl.clamp(SHORTEST, refresh);
                 self.empty_since = None;
                 if std::mem::take(&mut self.is_reported) {
-                    tracing::info!(pool = &*key.pool, name = host, "a name is known again");
+                    tracing::info!(pool = &*key.pool, name = key.host, "a name is known again");
                 }
                 handle.found(key, answer.places.into());
                 return;
@@ -333,7 +333,7 @@ impl Watched {
             Err(why) => why,
         };
         if !std::mem::replace(&mut self.is_reported, true) {
-            tracing::warn!(pool = &*key.pool, name = host, %why, "a name has no answer; the last one is kept");
+            tracing::warn!(pool = &*key.pool, name = key.host, %why, "a name has no answer; the last one is kept");
         }
     }
 }

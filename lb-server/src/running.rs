@@ -245,8 +245,7 @@ impl Handle {
         let _unchanged = self.inner.changing.lock();
         let snapshot = self.snapshot();
         if let Some(pool) = snapshot.pools.get(&*key.pool) {
-            pool.follow(&key.label, &places);
-            snapshot.found.set(key, places);
+            pool.found(&snapshot.found, key, places);
             self.forget_gone();
         }
     }

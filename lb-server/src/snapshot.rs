@@ -133,12 +133,10 @@ impl Snapshot {
     pub(crate) fn follow_names(&self) {
         for pool in self.pools.values() {
             for backend in &pool.config.backends {
-                let key = discovery::Key {
-                    pool: Arc::clone(&pool.name),
-                    label: discovery::label(backend),
-                };
-                if let Some(places) = self.found.of(&key).filter(|_| backend.discover.is_some()) {
-                    pool.follow(&key.label, &places);
+                let key = discovery::Key::of(&pool.name, backend);
+                let found = key.and_then(|key| self.found.of(&key));
+                if let Some(places) = found {
+                    pool.follow(backend, &places);
                 }
             }
         }
@@ -263,12 +261,21 @@ impl PoolEntry {
         Error::new(ErrorKind::Config, format!("pool `{}`: {text}", self.name))
     }
 
-    /// Has the backends of one entry of `backends` be those that its name stands for.
-    pub(crate) fn follow(&self, label: &str, places: &[Place]) {
-        let of_entry = |config: &&BackendConfig| discovery::label(config) == label;
-        let Some(entry) = self.config.backends.iter().find(of_entry) else {
+    /// Notes what a name stands for. Where that is new, the backends of its entry are those from now on.
+    pub(crate) fn found(&self, found: &Found, key: &discovery::Key, places: Arc<[Place]>) {
+        let asks =
+            |entry: &&BackendConfig| discovery::Key::of(&self.name, entry).as_ref() == Some(key);
+        let entry = self.config.backends.iter().find(asks);
+        let Some(entry) = entry.filter(|_| found.of(key).as_ref() != Some(&places)) else {
             return;
         };
+        self.follow(entry, &places);
+        found.set(key, places);
+    }
+
+    /// Has the backends of one entry of `backends` be those that its name stands for.
+    fn follow(&self, entry: &BackendConfig, places: &[Place]) {
+        let label = discovery::label(entry);
         let prefix = format!("{}/{label}@", self.name);
         let wanted = places
             .iter()

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, stream};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig,
 };
+use hickory_resolver::lookup_ip::LookupIp;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
@@ -19,6 +21,8 @@ use crate::error::{Error, ErrorKind};
 
 /// How long one server has for an answer, before it is asked again or another is.
 const ATTEMPT: Duration = Duration::from_secs(1);
+/// Hosts of a service whose addresses are asked for side by side.
+const HOSTS_AT_ONCE: usize = 8;
 
 /// The name servers of a configuration, or those of the system.
 #[derive(Debug)]
@@ -106,7 +110,16 @@ async fn addresses(
     resolver: &TokioResolver,
     name: &str,
 ) -> Result<(Vec<IpAddr>, Duration), NetError> {
-    let found = resolver.lookup_ip(name).await?;
+    let found = match resolver.lookup_ip(name).await {
+        Ok(found) => found,
+        // That is what was said of A records. Whether AAAA records lack too or were not to be had decides
+        // between an answer and none.
+        Err(nobody) if nobody.is_no_records_found() => {
+            let found = resolver.ipv6_lookup(name).await?;
+            LookupIp::from(found)
+        }
+        Err(error) => return Err(error),
+    };
     let ttls = found.as_lookup().answers().iter().map(|record| record.ttl);
     let ttl = Duration::from_secs(ttls.min().unwrap_or_default().into());
     Ok((found.iter().collect(), ttl))
@@ -123,18 +136,21 @@ async fn services(
     for record in found.answers() {
         if let RData::SRV(service) = &record.data {
             ttl = ttl.min(Duration::from_secs(record.ttl.into()));
-            services.push(service);
+            services.push(service.clone());
         }
     }
     let lowest = services.iter().map(|service| service.priority).min();
-    let mut places = Vec::new();
-    for service in services {
+    // "." says that there is no such service.
+    services.retain(|service| !service.target.is_root());
+    let looked = services.into_iter().map(|service| async move {
         let host = service.target.to_utf8();
-        // "." says that there is no such service.
-        if host == "." {
-            continue;
-        }
-        let (found, holds) = match addresses(resolver, &host).await {
+        let found = addresses(resolver, &host).await;
+        (service, host, found)
+    });
+    let mut looked = stream::iter(looked).buffered(HOSTS_AT_ONCE);
+    let mut places = Vec::new();
+    while let Some((service, host, found)) = looked.next().await {
+        let (found, holds) = match found {
             Ok(found) => found,
             Err(error) if error.is_no_records_found() => continue,
             Err(error) => return Err(error),

@@ -244,13 +244,9 @@ impl PoolDraft {
 fn in_force(pool: &Arc<str>, config: &LoadBalancerConfig, found: &Found) -> Vec<BackendConfig> {
     let mut backends = Vec::with_capacity(config.backends.len());
     for backend in &config.backends {
-        if backend.discover.is_none() {
+        let Some(key) = discovery::Key::of(pool, backend) else {
             backends.push(backend.clone());
             continue;
-        }
-        let key = discovery::Key {
-            pool: Arc::clone(pool),
-            label: discovery::label(backend),
         };
         let places = found.of(&key).unwrap_or_default();
         backends.extend(

@@ -14,7 +14,7 @@ pub struct DiscoverConfig {
 }
 
 /// What the name of a backend stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DiscoverRecords {
     /// Addresses (`"dns"`): A and AAAA, all with the port, weight and limit that are written.

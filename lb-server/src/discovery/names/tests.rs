@@ -1,5 +1,5 @@
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::net::UdpSocket;
 
@@ -30,7 +30,8 @@ fn srv(priority: u16, weight: u16, port: u16, target: &str) -> Record {
 struct Server {
     config: DnsConfig,
     records: Arc<Mutex<Vec<(String, Record)>>>,
-    is_broken: Arc<AtomicBool>,
+    /// The type of records that is not to be had.
+    broken: Arc<AtomicU16>,
 }
 
 impl Server {
@@ -45,14 +46,14 @@ impl Server {
         let server = Self {
             config,
             records: Arc::new(Mutex::new(records.collect())),
-            is_broken: Arc::default(),
+            broken: Arc::default(),
         };
-        let (records, is_broken) = (Arc::clone(&server.records), Arc::clone(&server.is_broken));
+        let (records, broken) = (Arc::clone(&server.records), Arc::clone(&server.broken));
         tokio::spawn(async move {
             let mut query = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut query).await {
-                let is_broken = is_broken.load(Ordering::Relaxed);
-                let reply = reply(&query[..length], &records.lock().unwrap(), is_broken);
+                let broken = broken.load(Ordering::Relaxed);
+                let reply = reply(&query[..length], &records.lock().unwrap(), broken);
                 let _sent = socket.send_to(&reply, from).await;
             }
         });
@@ -66,7 +67,7 @@ impl Server {
 }
 
 /// RFC 1035 §4: the header, the question as it came, and the answers to it.
-fn reply(query: &[u8], records: &[(String, Record)], is_broken: bool) -> Vec<u8> {
+fn reply(query: &[u8], records: &[(String, Record)], broken: u16) -> Vec<u8> {
     let mut labels = Vec::new();
     let mut at = 12;
     while query[at] > 0 {
@@ -77,6 +78,7 @@ fn reply(query: &[u8], records: &[(String, Record)], is_broken: bool) -> Vec<u8>
     let name = labels.join(".").to_ascii_lowercase();
     let kind = u16::from_be_bytes([query[at + 1], query[at + 2]]);
     let question_end = at + 5;
+    let is_broken = kind == broken;
     let is_known = records.iter().any(|(known, _)| *known == name);
     let found: Vec<_> = records
         .iter()
@@ -135,11 +137,14 @@ async fn nobody_is_an_answer_and_a_failure_is_none() {
         let answer = server.look(name, DiscoverRecords::Addresses).await;
         assert_eq!(answer.unwrap().places, [], "{name}");
     }
-    server.is_broken.store(true, Ordering::Relaxed);
-    let answer = server
-        .look("app.example.", DiscoverRecords::Addresses)
-        .await;
-    assert!(answer.is_err(), "{answer:?}");
+    // Half an answer is none where the other half has nobody.
+    for broken in [A, AAAA] {
+        server.broken.store(broken, Ordering::Relaxed);
+        let answer = server
+            .look("app.example.", DiscoverRecords::Addresses)
+            .await;
+        assert!(answer.is_err(), "{answer:?}");
+    }
 }
 
 #[tokio::test]
