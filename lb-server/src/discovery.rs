@@ -215,7 +215,7 @@ pub(crate) async fn first(config: &Config, found: &Found, names: &dyn Names) -> 
             match answer.await.unwrap_or_else(|_| Err("no answer yet".into())) {
                 Ok(answer) => found.set(&key, answer.places.into()),
                 Err(why) => {
-                    tracing::warn!(pool = &*key.pool, name = key.host, %why, "a name is not known")
+                    tracing::warn!(pool = &*key.pool, name = key.host, %why, "a name is not known");
                 }
             }
         }

@@ -336,7 +336,7 @@ impl Handle {
     /// Adds a backend to the pool `default` and returns its identity. It stays until the next reload.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] where there is no such pool or the backend is in it already,
+    /// [`ErrorKind::Config`] where there is no such pool, the backend is in it already or asks to be discovered,
     /// [`ErrorKind::Tls`] where it cannot be verified.
     pub fn add_backend(&self, backend: BackendConfig) -> Result<String, Error> {
         let _unchanged = self.inner.changing.lock();

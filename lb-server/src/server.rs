@@ -110,15 +110,12 @@ impl Server {
         self.source = Some(Arc::new(source));
     }
 
-    /// Binds every listener and starts the workers, each a thread of its own.
+    /// Binds every listener and starts the workers, each a thread of its own. Backends that are discovered
+    /// are asked for first, for 2 s at most.
     ///
     /// # Errors
     /// Whatever keeps it from serving as configured: [`ErrorKind::Config`], [`ErrorKind::Tls`],
     /// [`ErrorKind::Listen`] or [`ErrorKind::Start`]. Nothing is left running then.
-    #[expect(
-        clippy::unused_async,
-        reason = "what a start waits for may grow; callers write `.await` from the first version on"
-    )]
     pub async fn start(self) -> Result<Running, Error> {
         let snapshot = Snapshot::build(&self.config, self.handler.is_some(), None)?;
         let names = discovery::names(&self.config.dns);

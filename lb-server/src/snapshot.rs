@@ -183,6 +183,11 @@ impl PoolEntry {
 
     /// Adds a backend while picks go on.
     pub(crate) fn add(&self, config: &BackendConfig) -> Result<BackendId, Error> {
+        if config.discover.is_some() {
+            let text =
+                "only backends of the configuration are discovered, not one that is added to it";
+            return Err(self.wrong(text));
+        }
         let id = self.insert(config)?;
         self.seal();
         Ok(id)

@@ -15,25 +15,31 @@ const TTL_SECONDS: u32 = 1;
 #[derive(Clone)]
 pub(crate) struct Record(u16, Vec<u8>);
 
+/// What is said of names.
+#[derive(Clone, Default)]
+struct Said {
+    has_failed: bool,
+    records: Vec<(String, Record)>,
+}
+
 /// A UDP server in a thread of its own (RFC 1035 §4).
 pub(crate) struct NameServer {
     port: u16,
-    /// The records of names; `None` fails.
-    said: Arc<Mutex<Option<Vec<(String, Record)>>>>,
+    said: Arc<Mutex<Said>>,
 }
 
 impl NameServer {
     pub(crate) fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = socket.local_addr().expect("a bound socket has an address");
-        let said = Arc::new(Mutex::new(Some(Vec::<(String, Record)>::new())));
+        let said = Arc::<Mutex<Said>>::default();
         let kept = Arc::clone(&said);
         // The thread lives as long as the test's process: nothing it holds outlives that.
         thread::spawn(move || {
             let mut query = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut query) {
                 let said = kept.lock().expect("no holder panics").clone();
-                let _ = socket.send_to(&reply(&query[..length], said.as_deref()), from);
+                let _ = socket.send_to(&reply(&query[..length], &said), from);
             }
         });
         Self {
@@ -52,12 +58,15 @@ impl NameServer {
         let records = records
             .iter()
             .map(|(name, record)| ((*name).to_owned(), record.clone()));
-        *self.said.lock().expect("no holder panics") = Some(records.collect());
+        *self.said.lock().expect("no holder panics") = Said {
+            has_failed: false,
+            records: records.collect(),
+        };
     }
 
     /// Answers nothing but that it failed from now on.
     pub(crate) fn fails(&self) {
-        *self.said.lock().expect("no holder panics") = None;
+        self.said.lock().expect("no holder panics").has_failed = true;
     }
 }
 
@@ -81,7 +90,7 @@ pub(crate) fn service(priority: u16, weight: u16, port: u16, host: &str) -> Reco
 }
 
 /// The header, the question as it came, and the answers to it.
-fn reply(query: &[u8], said: Option<&[(String, Record)]>) -> Vec<u8> {
+fn reply(query: &[u8], said: &Said) -> Vec<u8> {
     let mut labels = Vec::new();
     let mut at = 12;
     while query[at] > 0 {
@@ -92,18 +101,18 @@ fn reply(query: &[u8], said: Option<&[(String, Record)]>) -> Vec<u8> {
     let name = labels.join(".");
     let kind = u16::from_be_bytes([query[at + 1], query[at + 2]]);
     let known: Vec<_> = said
-        .unwrap_or_default()
+        .records
         .iter()
         .filter(|(known, _)| *known == name)
         .collect();
-    let code = match said {
-        None => SERVER_FAILURE,
-        Some(_) if known.is_empty() => NO_SUCH_NAME,
-        Some(_) => 0,
+    let code = match (said.has_failed, known.is_empty()) {
+        (true, _) => SERVER_FAILURE,
+        (false, true) => NO_SUCH_NAME,
+        (false, false) => 0,
     };
     let found: Vec<_> = known
         .iter()
-        .filter(|(_, record)| record.0 == kind)
+        .filter(|(_, record)| code == 0 && record.0 == kind)
         .collect();
     let count = u8::try_from(found.len()).expect("there are few records");
     let mut reply = query[..2].to_vec();

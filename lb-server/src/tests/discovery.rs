@@ -10,28 +10,37 @@ use parking_lot::Mutex;
 
 use super::{Proxy, config, settle};
 use crate::Error;
-use crate::config::DiscoverRecords;
+use crate::config::{BackendConfig, DiscoverConfig, DiscoverRecords};
 use crate::discovery::{self, Answer, Lookup, Names, Place, Service};
 
 /// A name server that says what a test wants, and counts.
 #[derive(Debug, Clone)]
-struct Script(Arc<Mutex<(Result<Answer, Box<str>>, u32)>>);
+struct Script(Arc<Mutex<Said>>);
+
+#[derive(Debug)]
+struct Said {
+    answer: Result<Answer, Box<str>>,
+    asked: u32,
+}
 
 impl Script {
     fn new(addresses: &[&str]) -> Self {
-        Self(Arc::new(Mutex::new((Ok(answer(addresses, 5)), 0))))
+        Self(Arc::new(Mutex::new(Said {
+            answer: Ok(answer(addresses, 5)),
+            asked: 0,
+        })))
     }
 
     fn says(&self, addresses: &[&str]) {
-        self.0.lock().0 = Ok(answer(addresses, 5));
+        self.0.lock().answer = Ok(answer(addresses, 5));
     }
 
     fn fails(&self) {
-        self.0.lock().0 = Err("SERVFAIL".into());
+        self.0.lock().answer = Err("SERVFAIL".into());
     }
 
     fn asked(&self) -> u32 {
-        self.0.lock().1
+        self.0.lock().asked
     }
 }
 
@@ -42,8 +51,8 @@ impl Lookup for Script {
         _records: DiscoverRecords,
     ) -> BoxFuture<'a, Result<Answer, Box<str>>> {
         let mut script = self.0.lock();
-        script.1 += 1;
-        let answer = script.0.clone();
+        script.asked += 1;
+        let answer = script.answer.clone();
         Box::pin(async move { answer })
     }
 }
@@ -216,6 +225,9 @@ async fn what_is_changed_by_hand_stays_until_the_answer_is_another() {
     script.says(&["10.0.0.1"]);
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(names(&proxy), ["default/app@10.0.0.1:3000"]);
+    let discover = DiscoverConfig::new(DiscoverRecords::Addresses);
+    let other = BackendConfig::new("http://other:3000").unwrap();
+    assert!(proxy.handle.add_backend(other.discover(discover)).is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,7 +242,7 @@ async fn a_service_tells_port_weight_and_who_waits() {
             is_later,
         }),
     };
-    script.0.lock().0 = Ok(Answer {
+    script.0.lock().answer = Ok(Answer {
         places: vec![
             service("10.0.0.1", 81, 5, false),
             service("10.0.0.2", 82, 0, true),
@@ -245,7 +257,7 @@ async fn a_service_tells_port_weight_and_who_waits() {
             .collect::<Vec<_>>()
     };
     assert_eq!(status(), [(5, false), (1, true)]);
-    script.0.lock().0 = Ok(Answer {
+    script.0.lock().answer = Ok(Answer {
         places: vec![
             service("10.0.0.1", 81, 7, true),
             service("10.0.0.2", 82, 2, false),
