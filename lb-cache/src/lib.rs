@@ -12,6 +12,7 @@ mod sharded;
 mod slab;
 mod stats;
 mod store;
+mod wire;
 
 pub use displaced::{Cause, Displaced, Removed};
 pub use lru::Lru;

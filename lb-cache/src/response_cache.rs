@@ -242,6 +242,18 @@ impl<T> ResponseCache<T> {
         request.lookup(part.entries.get(key), rules, now).into()
     }
 
+    /// As [`ResponseCache::lookup`], but is no use: for whoever only wants to know.
+    pub fn look(
+        &self,
+        key: &str,
+        request: &CacheRequest<'_>,
+        rules: &CacheRules,
+        now: Instant,
+    ) -> Looked {
+        let part = self.part(key).lock();
+        request.lookup(part.entries.peek(key), rules, now).into()
+    }
+
     /// Decides whether a request that found nothing to be sent fetches, waits or passes.
     ///
     /// Requests share a fill if they agree in what the stored responses vary by, or in `fingerprint`, if a response that
@@ -450,7 +462,9 @@ impl<T> ResponseCache<T> {
         self.purge_where(|_, response| response.has_tag(tag), |_| true, now)
     }
 
-    fn purge_where(
+    /// Removes the responses that `goes` names, and keeps fills under way from storing under keys that `discards` names:
+    /// several purges in one pass.
+    pub fn purge_where(
         &self,
         mut goes: impl FnMut(&CacheKey, &StoredResponse) -> bool,
         mut discards: impl FnMut(&CacheKey) -> bool,

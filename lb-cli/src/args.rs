@@ -2,6 +2,7 @@
 
 mod config;
 mod demo_backend;
+mod operate;
 mod serve;
 mod tools;
 
@@ -11,6 +12,12 @@ pub(crate) use self::config::{
     ConfigArguments, ConfigCommand, ConvertArguments, InitArguments, Notation, ShowArguments,
 };
 pub(crate) use self::demo_backend::DemoBackendArguments;
+pub(crate) use self::operate::{
+    AdminArguments, BackendAddArguments, BackendArguments, BackendCommand, BackendIdArguments,
+    BackendListArguments, BackendWeightArguments, CacheArguments, CacheCommand, DiffArguments,
+    HealthArguments, LogLevelArguments, ReloadArguments, RouteArguments, SessionArguments,
+    SessionCommand, StatusArguments, StopArguments, TopArguments,
+};
 pub(crate) use self::serve::{AccessLog, CheckArguments, CheckFormat, ServeArguments};
 pub(crate) use self::tools::{
     CompletionsArguments, GenCertArguments, KeyType, ManArguments, VersionArguments,
@@ -21,6 +28,7 @@ Examples:
   lb-cli serve                                     a demonstration on https://127.0.0.1:8443
   lb-cli serve -b http://127.0.0.1:3000 -b http://127.0.0.1:3001
   lb-cli init && lb-cli check && lb-cli serve      a configuration of your own
+  lb-cli status                                    how the server that runs is doing
 
 Without --config a configuration is looked for in LB_CONFIG, ./lb.toml, ./lb.json,
 $XDG_CONFIG_HOME/lb/ and /etc/lb/, and the first one found is used.
@@ -42,6 +50,16 @@ pub(crate) enum Command {
     Check(CheckArguments),
     Init(InitArguments),
     Config(ConfigArguments),
+    Status(StatusArguments),
+    Top(TopArguments),
+    Health(HealthArguments),
+    Backend(BackendArguments),
+    Route(RouteArguments),
+    Reload(ReloadArguments),
+    Stop(StopArguments),
+    Cache(CacheArguments),
+    Session(SessionArguments),
+    LogLevel(LogLevelArguments),
     GenCert(GenCertArguments),
     DemoBackend(DemoBackendArguments),
     Completions(CompletionsArguments),

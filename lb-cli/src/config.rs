@@ -11,6 +11,7 @@ use crate::args::{ConfigArguments, ConfigCommand, ConvertArguments, Notation, Sh
 use crate::failure::{Exit, Failure};
 use crate::layers::Layers;
 use crate::locate::locate;
+use crate::operate;
 use crate::output;
 
 /// Shows, converts or describes.
@@ -18,6 +19,7 @@ pub(crate) fn run(arguments: &ConfigArguments) -> Result<Exit, Failure> {
     match &arguments.command {
         ConfigCommand::Show(arguments) => show(arguments),
         ConfigCommand::Convert(arguments) => convert(arguments),
+        ConfigCommand::Diff(arguments) => operate::diff(arguments),
         ConfigCommand::Schema => {
             output::line(format_args!("{:#}", Config::schema()));
             Ok(Exit::Done)

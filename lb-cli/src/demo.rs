@@ -5,25 +5,28 @@
 #[path = "../../lb-server/examples/app.rs"]
 mod app;
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lb_server::{
-    AccessLogConfig, Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig, RateLimitConfig,
-    Running, Server, ServerConfig, SessionConfig,
+    AccessLogConfig, AdminConfig, Algorithm, BackendConfig, CacheConfig, LoadBalancerConfig,
+    RateLimitConfig, Running, Server, ServerConfig, SessionConfig,
 };
 
 use crate::args::{AccessLog, ServeArguments};
 use crate::demo_backend::{self, Toy};
 use crate::failure::{Exit, Failure};
+use crate::logging::Log;
 use crate::output;
 use crate::serve::{Signals, announce, start_failure, until_signalled};
 
 const LISTEN: &str = "127.0.0.1:8443";
+const ADMIN: &str = "127.0.0.1:9900";
 const DELAYS_MS: [(&str, u64); 3] = [("a", 0), ("b", 10), ("c", 40)];
 
 /// Serves the example application in front of three toy backends, until a signal.
-pub(crate) async fn serve(arguments: &ServeArguments) -> Result<Exit, Failure> {
+pub(crate) async fn serve(arguments: &ServeArguments, log: Log) -> Result<Exit, Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         "starting the demonstration"
@@ -34,13 +37,43 @@ pub(crate) async fn serve(arguments: &ServeArguments) -> Result<Exit, Failure> {
         let toy = Toy::new(name, Duration::from_millis(delay_ms));
         backends.push(demo_backend::start(toy, 0, false).await?);
     }
-    let running = start(arguments, &backends).await?;
+    let mut server = server(arguments, &backends)?;
+    server.set_log_control(log);
+    if let Some(admin) = admin_api(arguments.admin.as_deref())? {
+        server.set_admin(admin).map_err(start_failure)?;
+    }
+    let running = server.start().await.map_err(start_failure)?;
     announce(&running);
     explain(&running, &backends);
     until_signalled(running, &mut signals).await
 }
 
-async fn start(arguments: &ServeArguments, backends: &[Running]) -> Result<Running, Failure> {
+/// Where the admin API is; an address that nobody asked for and that is taken is none.
+fn admin_api(wanted: Option<&str>) -> Result<Option<AdminConfig>, Failure> {
+    let address = match wanted {
+        Some("off") => return Ok(None),
+        Some(address) => address,
+        None if TcpListener::bind(ADMIN).is_ok() => ADMIN,
+        None => {
+            output::message(format_args!(
+                "{ADMIN} is taken, so there is no admin API; `--admin ADDR` puts it elsewhere"
+            ));
+            return Ok(None);
+        }
+    };
+    let address = address
+        .parse()
+        .context("the address of the admin API cannot be used")
+        .map_err(|error| {
+            Failure::usage(
+                error,
+                "write `--admin 127.0.0.1:9900` or `--admin unix:/run/lb.sock`",
+            )
+        })?;
+    Ok(Some(AdminConfig::at(address)))
+}
+
+fn server(arguments: &ServeArguments, backends: &[Running]) -> Result<Server, Failure> {
     let listen = arguments.listen.as_deref().unwrap_or(LISTEN);
     let format = arguments.access_log.and_then(AccessLog::format);
     let access_log = format.map_or_else(AccessLogConfig::off, |format| {
@@ -65,7 +98,7 @@ async fn start(arguments: &ServeArguments, backends: &[Running]) -> Result<Runni
         server.add_backend(backend).map_err(start_failure)?;
     }
     server.set_request_handler(app::app);
-    server.start().await.map_err(start_failure)
+    Ok(server)
 }
 
 fn explain(running: &Running, backends: &[Running]) {
@@ -75,6 +108,9 @@ fn explain(running: &Running, backends: &[Running]) {
             "backend {name}, which waits {delay_ms} ms: http://{}",
             backend.local_addr()
         ));
+    }
+    if let Some(admin) = running.admin_addr() {
+        output::message(format_args!("dashboard and admin API: {admin}"));
     }
     output::message(format_args!(
         "\nTry:\n\

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::args::{AccessLog, ServeArguments};
 use crate::failure::Failure;
+use crate::otel;
 
 /// What lies below variables and flags where there is no file.
 const WITHOUT_FILE: &str = "listen = \"127.0.0.1:8443\"";
@@ -18,6 +19,8 @@ const WITHOUT_FILE_NAME: &str = "variables and flags";
 pub(crate) struct Layers {
     path: Option<PathBuf>,
     over: ConfigLayers,
+    /// Whether the environment counts.
+    is_of_process: bool,
 }
 
 impl Layers {
@@ -26,6 +29,7 @@ impl Layers {
         Self {
             path: Some(path.to_owned()),
             over: ConfigLayers::new(),
+            is_of_process: false,
         }
     }
 
@@ -34,12 +38,17 @@ impl Layers {
         Self {
             path,
             over: ConfigLayers::new().environment(),
+            is_of_process: true,
         }
     }
 
     /// Puts the flags above what is there, `--set` above the others.
     pub(crate) fn with_flags(self, arguments: &ServeArguments) -> Self {
-        let Self { path, mut over } = self;
+        let Self {
+            path,
+            mut over,
+            is_of_process,
+        } = self;
         for (key, text) in [
             ("listen", &arguments.listen),
             ("algorithm", &arguments.algorithm),
@@ -82,10 +91,22 @@ impl Layers {
                 ),
             };
         }
+        match arguments.admin.as_deref() {
+            Some("off") => over = over.flag("--admin off", "admin", "off"),
+            Some(address) => {
+                let name = format!("--admin {address}");
+                over = over.flag(&name, "admin.address", &quoted(address));
+            }
+            None => {}
+        }
         for (path, value) in &arguments.set {
             over = over.set(&format!("{path}={value}"));
         }
-        Self { path, over }
+        Self {
+            path,
+            over,
+            is_of_process,
+        }
     }
 
     /// The file.
@@ -133,6 +154,9 @@ impl Layers {
                 "correct the flag, the LB_* variable or the file that sets this value",
             ),
         })?;
+        if self.is_of_process {
+            otel::complete(&mut loaded.config, &|name| std::env::var(name).ok())?;
+        }
         if self.path.is_none() {
             let written_here = format!("{WITHOUT_FILE_NAME}:1");
             for (_, origin) in &mut loaded.origins {

@@ -2,7 +2,9 @@
 
 use std::io;
 
+use lb_server::admin::LogControl;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::Verbosity;
 use crate::output;
@@ -11,7 +13,7 @@ use crate::output;
 ///
 /// `RUST_LOG` says what is logged where it is set and understood; else the number of `-v` and
 /// `-q` does. Standard error takes the lines, so that standard output stays the result.
-pub(crate) fn start(verbosity: &Verbosity) {
+pub(crate) fn start(verbosity: &Verbosity) -> Log {
     let asked = std::env::var("RUST_LOG")
         .ok()
         .filter(|text| !text.is_empty());
@@ -20,15 +22,50 @@ pub(crate) fn start(verbosity: &Verbosity) {
         Some(Err(error)) => (default_filter(verbosity), Some(error)),
         None => (default_filter(verbosity), None),
     };
-    // A second subscriber can only be there in tests, and then it may stay.
-    let _ = tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(output::wants_colour())
         .with_target(verbosity.verbose > 0)
-        .try_init();
+        .with_filter_reloading();
+    let (reading, writing) = (subscriber.reload_handle(), subscriber.reload_handle());
+    // A second subscriber can only be there in tests, and then it may stay.
+    let _ = subscriber.try_init();
     if let Some(error) = mistake {
         tracing::warn!(%error, "RUST_LOG is not understood and is ignored");
+    }
+    Log {
+        read: Box::new(move || {
+            let read = reading.with_current(ToString::to_string);
+            read.unwrap_or_default()
+        }),
+        write: Box::new(move |filter| writing.reload(filter).map_err(|error| error.to_string())),
+    }
+}
+
+/// How much is logged, while the program runs.
+pub(crate) struct Log {
+    read: Box<dyn Fn() -> String + Send + Sync>,
+    write: Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>,
+}
+
+impl LogControl for Log {
+    fn level(&self) -> String {
+        (self.read)()
+    }
+
+    fn set_level(&self, directives: &str) -> Result<(), String> {
+        // A word alone would be taken for a target of which everything is logged.
+        let is_meant = |one: &str| one.contains(['=', '[']) || one.parse::<LevelFilter>().is_ok();
+        if let Some(wrong) = directives
+            .split(',')
+            .map(str::trim)
+            .find(|one| !is_meant(one))
+        {
+            return Err(format!("`{}` is no level", wrong.escape_debug()));
+        }
+        let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
+        (self.write)(filter)
     }
 }
 

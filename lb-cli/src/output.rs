@@ -19,6 +19,14 @@ pub(crate) fn line(text: impl Display) {
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
 }
 
+/// As [`line()`], and tells whether somebody still reads.
+pub(crate) fn is_read(text: impl Display) -> bool {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .is_ok()
+}
+
 /// Writes a result as it is; a closed pipe is not an error.
 pub(crate) fn bytes(bytes: &[u8]) {
     let mut stdout = io::stdout().lock();
@@ -56,5 +64,18 @@ fn labelled(colour: &str, label: &str, text: impl Display) {
 
 /// Whether standard error is a terminal whose reader did not decline colours (`NO_COLOR`).
 pub(crate) fn wants_colour() -> bool {
-    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    colours_of(io::stderr().is_terminal())
+}
+
+/// Whether whoever reads wants colours; programs never do (`NO_COLOR`).
+pub(crate) fn colours_of(is_terminal: bool) -> bool {
+    is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// How many columns standard output has, where it is a terminal; else what `COLUMNS` says.
+pub(crate) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    let columns = size.map(|size| usize::from(size.ws_col));
+    let stated = || env::var("COLUMNS").ok()?.parse().ok();
+    columns.or_else(stated).filter(|columns| *columns > 0)
 }

@@ -14,6 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::failure::Failure;
 use crate::output;
+use crate::service;
 
 /// How often the files are looked at. A change is taken once it has stood for as long, so that nobody
 /// reads a certificate whose key is still being written.
@@ -46,7 +47,11 @@ impl Reloads {
         loop {
             let why = self.next().await;
             tracing::info!(why, "reloading");
-            if let Ok(report) = handle.reload_from_source().await {
+            service::reloading();
+            let reloaded = handle.reload_from_source().await;
+            // Whatever came of it: what was in force before is, if nothing else.
+            service::ready(&handle);
+            if let Ok(report) = reloaded {
                 for warning in &report.warnings {
                     output::warning(warning);
                 }

@@ -16,17 +16,18 @@ use crate::demo;
 use crate::failure::{Exit, Failure};
 use crate::layers::Layers;
 use crate::locate::locate;
-use crate::logging;
+use crate::logging::{self, Log};
 use crate::output;
 use crate::reload::{Files, Reloads};
+use crate::service;
 
 /// Serves until a signal, or only checks with `--check`.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
-    logging::start(&arguments.verbosity);
+    let log = logging::start(&arguments.verbosity);
     let layers = Layers::of_environment(locate(arguments.config.as_deref()));
     let nothing_is_configured = layers.is_empty() && !arguments.describes_a_server();
     if nothing_is_configured && !arguments.check {
-        return block_on(demo::serve(arguments));
+        return block_on(demo::serve(arguments, log));
     }
     let layers = layers.with_flags(arguments);
     if arguments.check {
@@ -54,7 +55,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
     block_on(async {
         let mut signals = Signals::listen()?;
         let reloads = Reloads::listen(arguments.watch.then_some(files))?;
-        let running = start(config, layers).await?;
+        let running = start(config, layers, log).await?;
         announce(&running);
         let handle = running.handle();
         tokio::select! {
@@ -78,8 +79,15 @@ where
 }
 
 /// Starts a server that reads the same layers again when it is reloaded.
-async fn start(config: Config, layers: Layers) -> Result<Running, Failure> {
+async fn start(config: Config, layers: Layers, log: Log) -> Result<Running, Failure> {
     let mut server = Server::from_config(config).map_err(start_failure)?;
+    for socket in service::inherited() {
+        server.inherit(socket);
+    }
+    server.set_log_control(log);
+    if let Some(path) = layers.path() {
+        server.set_config_path(path.display().to_string());
+    }
     server.set_config_source(move || layers.load().map_err(|failure| failure.into_error().into()));
     server.start().await.map_err(start_failure)
 }
@@ -91,6 +99,9 @@ pub(crate) fn announce(running: &Running) {
             "listening name={} url={local}",
             local.listener
         ));
+    }
+    if let Some(admin) = running.admin_addr() {
+        output::line(format_args!("admin url={admin}"));
     }
 }
 
@@ -173,7 +184,8 @@ fn take(kind: SignalKind) -> Result<Signal, Failure> {
         .map_err(|error| Failure::failed(error, "run it under another service manager"))
 }
 
-/// Waits for the first signal, drains, and forces the end at the second.
+/// Tells the service manager that the server is ready, waits for the first signal, drains, and forces the end at the
+/// second.
 ///
 /// # Errors
 ///
@@ -184,8 +196,10 @@ pub(crate) async fn until_signalled(
 ) -> Result<Exit, Failure> {
     let handle = running.handle();
     let forced = Cell::new(false);
+    service::ready(&handle);
     let ended = tokio::select! {
         result = running.wait() => result,
+        never = service::follow(handle.clone()) => match never {},
         never = end_by_signals(handle, signals, &forced) => match never {},
     };
     match ended {

@@ -9,12 +9,19 @@
 //! curl -k -b jar https://127.0.0.1:8443/api/protected
 //! curl -k -b jar -c jar -X POST https://127.0.0.1:8443/api/logout
 //! ```
+//!
+//! Several of them share sessions and cache (`--features redis`) where the environment names a Redis, and a file with
+//! the secret that signs their cookies:
+//!
+//! ```text
+//! REDIS_URL=redis://127.0.0.1:6379 SECRET_FILE=secret cargo run -p lb-server --features redis --example app
+//! ```
 
 use std::time::Duration;
 
 use lb_server::{
     Algorithm, BackendConfig, CacheConfig, Error, Exchange, LoadBalancerConfig, RateLimitConfig,
-    Request, Response, Server, ServerConfig, SessionConfig, reply,
+    RedisConfig, Request, Response, Server, ServerConfig, SessionConfig, StoreKind, reply,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,12 +94,21 @@ fn verify(user: &str, password: &str) -> bool {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
+    let mut listen =
+        ServerConfig::new("127.0.0.1:8443").tls_self_signed(&["localhost", "127.0.0.1"]);
+    let mut sessions = SessionConfig::ephemeral();
+    let mut cache = CacheConfig::default();
+    if let (Ok(url), Ok(secret)) = (std::env::var("REDIS_URL"), std::env::var("SECRET_FILE")) {
+        listen = listen.redis(RedisConfig::new(url).map_err(Error::handler)?);
+        sessions = SessionConfig::secret_file(secret).store(StoreKind::Redis);
+        cache = cache.store(StoreKind::Redis);
+    }
     let mut server = Server::new(
-        ServerConfig::new("127.0.0.1:8443").tls_self_signed(&["localhost", "127.0.0.1"]),
+        listen,
         LoadBalancerConfig::new(Algorithm::LeastConnections),
-        SessionConfig::ephemeral().max_age(Duration::from_secs(3600)),
+        sessions.max_age(Duration::from_secs(3600)),
         RateLimitConfig::off(),
-        CacheConfig::default(),
+        cache,
     )?;
     for url in std::env::args().skip(1) {
         let backend = BackendConfig::new(url).map_err(Error::handler)?;

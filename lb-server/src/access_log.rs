@@ -12,7 +12,6 @@ mod line;
 mod output;
 mod redact;
 mod sample;
-mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +19,16 @@ use std::time::Duration;
 use crate::config::{AccessLogConfig, AccessLogOutput, Config};
 use crate::error::{Error, ErrorKind};
 use crate::record::{Record, RecordSink};
+use crate::spool::Spool;
 
 use format::Formatter;
 use line::Line;
-use output::Output;
-use redact::Redaction;
+pub(crate) use output::Output;
+pub(crate) use redact::Redaction;
 use sample::Sample;
-use writer::Writer;
+
+/// How long a line may wait for others to be written with.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// How long the end of the process waits for the last lines to be written.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
@@ -38,14 +40,14 @@ pub(crate) struct AccessLog {
     sample: Sample,
     /// Routes whose exchanges are not logged.
     silent: Box<[Box<str>]>,
-    writer: Arc<Writer>,
-    /// What the writer was made for.
+    spool: Arc<Spool>,
+    /// What the spool was made for.
     output: AccessLogOutput,
     buffer: u32,
 }
 
 impl AccessLog {
-    /// Opens what the configuration says; `None` where it is off. The writer before stays where neither destination
+    /// Opens what the configuration says; `None` where it is off. The spool before stays where neither destination
     /// nor buffer has changed, so no line is lost or written twice.
     pub(crate) fn build(
         config: &Config,
@@ -63,8 +65,8 @@ impl AccessLog {
             return Ok(None);
         }
         let kept = previous.filter(|log| log.output == *output && log.buffer == *buffer);
-        let writer = match kept {
-            Some(log) => Arc::clone(&log.writer),
+        let spool = match kept {
+            Some(log) => Arc::clone(&log.spool),
             None => Arc::new(open(output, config.server.workers(), *buffer)?),
         };
         let silent = config.routes.iter().filter(|route| !route.access_log);
@@ -76,7 +78,7 @@ impl AccessLog {
             ),
             sample: Sample::new(sample.success, sample.errors, sample.slower_than),
             silent: silent.map(|route| route.name.as_str().into()).collect(),
-            writer,
+            spool,
             output: output.clone(),
             buffer: *buffer,
         })))
@@ -86,27 +88,27 @@ impl AccessLog {
     fn note(&self, line: &Line<'_>) {
         let is_silent = |route: &str| self.silent.iter().any(|silent| **silent == *route);
         if !line.route.is_some_and(is_silent) && self.sample.keeps(line) {
-            self.writer.append(|out| self.formatter.write(line, out));
+            self.spool.append(|out| self.formatter.write(line, out));
         }
     }
 
     /// Lines that were dropped because the buffers were full, or could not be written.
     pub(crate) fn dropped(&self) -> u64 {
-        self.writer.dropped()
+        self.spool.dropped()
     }
 
     /// Opens the file anew, after it was renamed.
     pub(crate) fn reopen(&self) {
-        self.writer.reopen();
+        self.spool.reopen();
     }
 
     /// Writes what is there; nothing comes after it. Waits a second at most.
     pub(crate) fn close(&self) {
-        self.writer.close(CLOSE_PATIENCE);
+        self.spool.close(CLOSE_PATIENCE);
     }
 }
 
-fn open(output: &AccessLogOutput, workers: usize, buffer: u32) -> Result<Writer, Error> {
+fn open(output: &AccessLogOutput, workers: usize, buffer: u32) -> Result<Spool, Error> {
     let failed = |error: std::io::Error| {
         let text = match output {
             AccessLogOutput::File(path) => {
@@ -117,7 +119,7 @@ fn open(output: &AccessLogOutput, workers: usize, buffer: u32) -> Result<Writer,
         Error::new(ErrorKind::Start, text).with_source(error)
     };
     let opened = Output::open(output.clone()).map_err(failed)?;
-    Writer::start(opened, workers, buffer as usize).map_err(failed)
+    Spool::start("lb-access-log", opened, workers, buffer as usize, GATHER).map_err(failed)
 }
 
 impl RecordSink for AccessLog {

@@ -75,6 +75,13 @@ impl Places {
         })
     }
 
+    /// How many are taken, and how many there are.
+    fn taken(&self) -> (u64, u64) {
+        let size = self.size.lock();
+        let taken = (size.all + size.excess).saturating_sub(self.free.available_permits());
+        (taken as u64, size.all as u64)
+    }
+
     /// Changes the number; what is taken beyond it is not given out again.
     fn resize(&self, all: usize) {
         let all = all.min(Semaphore::MAX_PERMITS);
@@ -122,6 +129,11 @@ impl Admissions {
         self.max_per_client
             .store(bounds.per_client, Ordering::Relaxed);
         *self.exempt.lock() = bounds.exempt.into();
+    }
+
+    /// How many connections there are, and how many may be.
+    pub(crate) fn connections(&self) -> (u64, u64) {
+        self.connections.taken()
     }
 
     /// Waits for room in the process: while there is none, clients wait in the kernel.

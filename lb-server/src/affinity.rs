@@ -103,6 +103,20 @@ impl Affinity {
         }
     }
 
+    /// The backend that a request's cookie names, whether it can serve or not.
+    pub(crate) fn bound(&self, headers: &HeaderMap) -> Option<BackendId> {
+        self.read(headers).backend
+    }
+
+    pub(crate) fn cookie(&self) -> &str {
+        &self.config.cookie
+    }
+
+    /// Whether no other backend serves a client that is bound to one.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.config.mode == AffinityMode::Strict
+    }
+
     /// The field that binds a client to a backend.
     pub(crate) fn bind(&self, backend: &BackendId, is_tls: bool) -> Option<String> {
         let table = self.table.load();

@@ -4,16 +4,19 @@
 //! pipeline ─► answer.rs  lookup ─ hit ─► stored.rs
 //!             └ asking.rs  join ─ follows ─► fill.rs, reading
 //!                               └ leads ─► fetch.rs ─► target
-//!                                          └ pump.rs ─► fill.rs, writing
+//!                                          ├ second.rs  what other instances have stored
+//!                                          └ pump.rs ─► fill.rs, writing; second.rs
 //! ```
 
 mod answer;
 mod asking;
+mod explain;
 mod fetch;
 mod fill;
 mod handler;
 mod key;
 mod pump;
+mod second;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -37,6 +40,8 @@ use crate::handler::Exchange;
 use crate::metrics::CacheMetrics;
 use crate::record::CacheResult;
 use fill::Fill;
+pub(crate) use second::keep;
+use second::{SecondLevel, Target};
 
 /// What a purge removes from a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub(crate) struct HttpCache {
 struct CacheState {
     responses: Arc<ResponseCache<Arc<Fill>>>,
     counters: Arc<Counters>,
+    /// Where it is shared with other instances.
+    second: Option<Arc<SecondLevel>>,
 }
 
 /// What happened to requests, each of which is counted once.
@@ -115,14 +122,24 @@ pub(crate) fn build(
         .filter(|(_, cache)| !cache.is_off())
         .map(|(name, cache)| {
             let before = previous.and_then(|previous| previous.get(name));
-            let cache = HttpCache::new(cache, &deciding, before.map(|before| &**before));
+            let cache = HttpCache::new(
+                (name, cache),
+                config,
+                &deciding,
+                before.map(|before| &**before),
+            );
             (name.clone(), Arc::new(cache))
         })
         .collect()
 }
 
 impl HttpCache {
-    fn new(config: &CacheConfig, deciding: &[HeaderName], before: Option<&Self>) -> Self {
+    fn new(
+        (name, config): (&str, &CacheConfig),
+        whole: &Config,
+        deciding: &[HeaderName],
+        before: Option<&Self>,
+    ) -> Self {
         let mut rules = CacheRules::default();
         rules.default_ttl = config.default_ttl;
         rules.stale_while_revalidate = config.stale_while_revalidate;
@@ -149,28 +166,26 @@ impl HttpCache {
         };
         parameters.fills = fills;
         let query = config.query.clone();
-        let state = match before {
-            None => CacheState {
-                responses: Arc::new(ResponseCache::new(&parameters)),
-                counters: Arc::default(),
-            },
-            Some(before) if !before.is_good_for(&rules, &query) => CacheState {
-                responses: Arc::new(ResponseCache::new(&parameters)),
-                counters: Arc::clone(&before.state.counters),
-            },
+        let second = before.and_then(Self::second);
+        let second = SecondLevel::build(name, config, whole, &rules.vary_by, second);
+        let kept = before.filter(|before| before.is_good_for(&rules, &query));
+        let responses = match kept {
+            None => Arc::new(ResponseCache::new(&parameters)),
             Some(before) if before.parameters.differs_in_capacity_alone(&parameters) => {
-                before.state.clone()
+                Arc::clone(&before.state.responses)
             }
-            Some(before) => CacheState {
-                responses: Arc::new(before.responses().with(&parameters)),
-                counters: Arc::clone(&before.state.counters),
-            },
+            Some(before) => Arc::new(before.responses().with(&parameters)),
         };
+        let counters = before.map(|before| Arc::clone(&before.state.counters));
         Self {
             rules,
             query,
             parameters,
-            state,
+            state: CacheState {
+                responses,
+                counters: counters.unwrap_or_default(),
+                second,
+            },
         }
     }
 
@@ -216,6 +231,27 @@ impl HttpCache {
         exchange.notes().cache(result);
     }
 
+    fn second(&self) -> Option<&Arc<SecondLevel>> {
+        self.state.second.as_ref()
+    }
+
+    /// Whether other instances share what it keeps.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.second().is_some()
+    }
+
+    /// Removes what a request has made invalid, here and for the other instances.
+    fn invalidate(&self, key: &CacheKey) {
+        self.announce(|| Target::key(key.as_str()));
+        self.responses().purge(key, clock::now());
+    }
+
+    fn announce(&self, target: impl FnOnce() -> Target) {
+        if let Some(second) = self.second() {
+            second.announce(target());
+        }
+    }
+
     fn counters(&self) -> &Counters {
         &self.state.counters
     }
@@ -229,12 +265,26 @@ impl HttpCache {
                     let text = format!("`{url}` is not a URL with scheme and host");
                     Error::new(ErrorKind::Config, text)
                 })?;
+                self.announce(|| Target::key(&key));
                 responses.purge(&CacheKey::from(key.as_str()), now)
             }
-            Purge::Prefix(prefix) => responses.purge_prefix(prefix, now),
-            Purge::Tag(tag) => responses.purge_tag(tag, now),
-            Purge::Key(key) => responses.purge(&key::of_handler(key), now),
-            Purge::All => responses.purge_prefix("", now),
+            Purge::Prefix(prefix) => {
+                self.announce(|| Target::prefix(prefix));
+                responses.purge_prefix(prefix, now)
+            }
+            Purge::Tag(tag) => {
+                self.announce(|| Target::Tag(tag.into()));
+                responses.purge_tag(tag, now)
+            }
+            Purge::Key(key) => {
+                let key = key::of_handler(key);
+                self.announce(|| Target::key(key.as_str()));
+                responses.purge(&key, now)
+            }
+            Purge::All => {
+                self.announce(|| Target::All);
+                responses.purge_prefix("", now)
+            }
         };
         let count = u64::try_from(purged).unwrap_or(u64::MAX);
         self.counters().purged.fetch_add(count, Ordering::Relaxed);
@@ -244,6 +294,10 @@ impl HttpCache {
     pub(crate) fn metrics(&self) -> CacheMetrics {
         let (responses, counters) = (self.responses(), self.counters());
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let second = |counter: fn(&second::Counters) -> &AtomicU64| {
+            self.second()
+                .map_or(0, |level| read(counter(&level.counters)))
+        };
         CacheMetrics {
             hits: read(&counters.hits),
             stale: read(&counters.stale),
@@ -256,6 +310,11 @@ impl HttpCache {
             evicted: responses.stats().evicted,
             entries: responses.len(),
             bytes: responses.weight(),
+            store_hits: second(|counters| &counters.hits),
+            store_misses: second(|counters| &counters.misses),
+            store_errors: second(|counters| &counters.errors),
+            store_writes: second(|counters| &counters.writes),
+            store_skipped: second(|counters| &counters.skipped),
         }
     }
 }

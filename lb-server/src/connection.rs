@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::{Http2Config, ListenerTimeouts};
 use crate::drain::Drain;
 use crate::exchange;
+use crate::metrics::ListenerCounters;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::transport::{Flusher, FrameLimits, FrameRole, Transport};
 use crate::turn::Turn;
@@ -40,6 +41,8 @@ pub(crate) struct Terms {
     pub(crate) timeouts: ListenerTimeouts,
     pub(crate) redirect_to_https: bool,
     pub(crate) wear: Wear,
+    /// The listener's.
+    pub(crate) counters: Arc<ListenerCounters>,
 }
 
 /// How long a connection that was given up may take to read our last frames.
@@ -266,6 +269,7 @@ impl Served {
         if let Some(flood) = frames.flood {
             tracing::debug!(?flood, "a client floods");
             self.pipeline.counters().reason("flood");
+            self.terms.counters.glitch(flood);
             return self.close(Reason::ENHANCE_YOUR_CALM, cx);
         }
         if frames.settings_seen {

@@ -196,6 +196,28 @@ pub(crate) fn backend_at(
     backend
 }
 
+/// The backends of a pool, with those that names stand for in the place of their entries.
+pub(crate) fn in_force(
+    pool: &Arc<str>,
+    config: &LoadBalancerConfig,
+    found: &Found,
+) -> Vec<BackendConfig> {
+    let mut backends = Vec::with_capacity(config.backends.len());
+    for backend in &config.backends {
+        let Some(key) = Key::of(pool, backend) else {
+            backends.push(backend.clone());
+            continue;
+        };
+        let places = found.of(&key).unwrap_or_default();
+        backends.extend(
+            places
+                .iter()
+                .map(|place| backend_at(backend, place, config)),
+        );
+    }
+    backends
+}
+
 /// Asks for the names that a configuration has and nobody has asked for yet.
 ///
 /// # Errors

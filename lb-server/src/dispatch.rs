@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use futures_util::future::{Either, ready};
 use futures_util::task::noop_waker_ref;
-use http::{Request, Response};
+use http::Response;
 use lb_core::{BackendId, BackendStatus, Exclusion, Pick, PickHint};
 
 use crate::affinity::{self, Bond};
@@ -28,7 +28,9 @@ use crate::upstream::connections::Upstreams;
 
 use attempt::{Limits, Trial};
 use deadline::Deadline;
+pub(crate) use outgoing::Message;
 use outgoing::Outgoing;
+pub(crate) use outgoing::hash_key;
 pub(crate) use retry::Retries;
 use retry::{Failed, Failure, Grant, Progress};
 
@@ -71,19 +73,19 @@ impl Dispatch {
         &'a self,
         exchange: &'a Exchange,
         pool: &'a PoolEntry,
-        request: Request<Body>,
+        mut message: Message,
+        body: Body,
     ) -> impl Future<Output = Result<Response<Body>, Reject>> + Send + 'a {
-        let (mut parts, body) = request.into_parts();
-        let bond = affinity::begin(exchange, pool, &mut parts.headers);
-        let key = outgoing::hash_key(pool, exchange, &parts.headers, &parts.uri);
+        let bond = affinity::begin(exchange, pool, &mut message.headers);
+        let key = hash_key(pool, exchange.client_ip(), &message.headers, &message.uri);
         let now = clock::now();
-        let errand = outgoing::outgoing(exchange, parts).map(|outgoing| Errand {
+        let errand = outgoing::outgoing(exchange, message).map(|outgoing| Errand {
             dispatch: self,
             exchange,
             pool,
             key,
             bond,
-            deadline: Deadline::of(pool.timeouts().request, &outgoing.headers, now),
+            deadline: Deadline::of(pool.timeouts().request, outgoing.grpc_timeout(), now),
             outgoing,
             arrived: now,
             progress: pool.retries.begin(now),
@@ -108,6 +110,7 @@ impl Errand<'_> {
     async fn run(&mut self) -> Result<Response<Body>, Reject> {
         let mut now = self.arrived;
         let mut failure = None;
+        let mut is_first = true;
         loop {
             // After a failed attempt the failure says more than that nobody else is there.
             let picked = match self.pick(now).await {
@@ -121,6 +124,9 @@ impl Errand<'_> {
             };
             let target = Arc::clone(picked.target());
             let started = picked.started();
+            if !std::mem::take(&mut is_first) {
+                target.counters.retried();
+            }
             let body = match &self.replay {
                 None => Body::empty(),
                 Some(replay) => match replay.again() {
@@ -144,6 +150,7 @@ impl Errand<'_> {
             let grant = match result {
                 Ok(response) => match self.after_response(&response, &target) {
                     Some(grant) => {
+                        self.pool.counters.retries.count("response_status");
                         discard(response);
                         now = clock::now();
                         self.is_out_of_reach = false;
@@ -187,6 +194,7 @@ impl Errand<'_> {
                     let Some(grant) = grant else {
                         return Err(self.verdict(reject, now));
                     };
+                    self.pool.counters.retries.count(reject.reason());
                     failure = Some(reject);
                     grant
                 }
@@ -241,6 +249,8 @@ impl Errand<'_> {
             .await;
         let waited = clock::now().saturating_duration_since(now);
         self.exchange.notes().end_queue(waited);
+        let queued = &self.pool.counters.queued;
+        queued.observe(self.exchange.worker(), waited);
         picked
     }
 

@@ -30,6 +30,10 @@ pub struct Error {
 pub enum ErrorKind {
     /// The configuration contradicts itself or names what does not exist.
     Config,
+    /// There is nothing of this name.
+    NotFound,
+    /// There is something of this name already.
+    Conflict,
     /// A certificate, key or authority cannot be used.
     Tls,
     /// An address cannot be listened on.

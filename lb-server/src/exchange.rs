@@ -122,9 +122,25 @@ enum Broken {
     Idle,
 }
 
-/// Sends the reply's body. A backend may be silent for `idle`; a client that has something to take
-/// must take it at the minimum rate.
+/// Sends the reply's body.
 async fn reply(
+    pump: &mut Pump,
+    body: &mut Body,
+    idle: Duration,
+    recorder: &mut Recorder,
+) -> Result<(), Broken> {
+    let at_once = poll_fn(|cx| Poll::Ready(pump.poll(body, cx))).await;
+    recorder.sent(pump.moved_bytes());
+    match at_once {
+        Poll::Ready(result) => result.map_err(Broken::Pump),
+        // Apart, because most bodies are there with their head and need no clock.
+        Poll::Pending => Box::pin(stream(pump, body, idle, recorder)).await,
+    }
+}
+
+/// Goes on with a reply's body. A backend may be silent for `idle`; a client that has something to
+/// take must take it at the minimum rate.
+async fn stream(
     pump: &mut Pump,
     body: &mut Body,
     idle: Duration,

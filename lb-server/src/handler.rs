@@ -17,7 +17,8 @@ use crate::config::HeaderChanges;
 use crate::error::{Error, ErrorKind};
 use crate::headers::Forwarding;
 use crate::incoming::Incoming;
-use crate::metrics::ServerCounters;
+use crate::metrics::{MethodLabel, RouteCounters, ServerCounters, Worker};
+use crate::otel::Trace;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::record::Notes;
 use crate::redis::Store;
@@ -121,6 +122,9 @@ pub(crate) struct Origin {
     /// The protocol the client spoke.
     pub(crate) received: http::Version,
     pub(crate) request_id: HeaderValue,
+    pub(crate) method: MethodLabel,
+    /// Where spans are kept of some.
+    pub(crate) trace: Option<Trace>,
     /// Of its connection's TLS, where it is the first there.
     pub(crate) handshake: Duration,
 }
@@ -227,10 +231,11 @@ impl Exchange {
     }
 
     async fn send(&self, pool: &PoolEntry, request: Request) -> Result<Response, Error> {
+        let (parts, body) = request.into_parts();
         self.inner
             .pipeline
             .dispatch()
-            .send(self, pool, request)
+            .send(self, pool, parts.into(), body)
             .await
             .map_err(Error::rejected)
     }
@@ -264,12 +269,29 @@ impl Exchange {
         &self.inner.origin
     }
 
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.inner.origin.trace.as_ref()
+    }
+
     pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.inner.notes.lock()
     }
 
     pub(crate) fn counters(&self) -> &ServerCounters {
         self.inner.pipeline.counters()
+    }
+
+    /// What is counted of its route, or of requests without one.
+    pub(crate) fn route_counters(&self) -> &RouteCounters {
+        match self.route() {
+            Some(route) => &route.counters,
+            None => &self.snapshot().unrouted,
+        }
+    }
+
+    /// Which worker's stripe it is counted in.
+    pub(crate) fn worker(&self) -> Worker {
+        self.inner.pipeline.worker()
     }
 
     /// How long the stream may stand still: the route's word, else the listener's.
@@ -308,6 +330,11 @@ impl Exchange {
         self.inner.pipeline.store()
     }
 
+    /// The worker's way to what caches share.
+    pub(crate) fn cache_store(&self) -> Option<&Arc<dyn Store>> {
+        self.inner.pipeline.cache_store()
+    }
+
     pub(crate) fn visit(&self) -> Option<&Visit> {
         self.inner.visit.get().map(Box::as_ref)
     }
@@ -317,7 +344,7 @@ impl Exchange {
     }
 
     /// What a backend is told of who asked.
-    pub(crate) fn forwarding<'a>(&'a self, host: &'a HeaderValue) -> Forwarding<'a> {
+    pub(crate) fn forwarding<'a>(&'a self, host: &'a str) -> Forwarding<'a> {
         let origin = &self.inner.origin;
         Forwarding {
             fields: self.inner.snapshot.process.forwarded,

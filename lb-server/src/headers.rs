@@ -35,6 +35,7 @@ pub(crate) struct Survey {
     pub(crate) te: bool,
     pub(crate) alt_svc: bool,
     pub(crate) host: bool,
+    pub(crate) accept: bool,
     pub(crate) expect: bool,
     pub(crate) content_length: bool,
     pub(crate) date: bool,
@@ -60,6 +61,7 @@ impl Survey {
             match name.as_str() {
                 name if found.note_hop(name) => {}
                 "host" => found.host = true,
+                "accept" => found.accept = true,
                 "expect" => found.expect = true,
                 "content-length" => found.content_length = true,
                 "cookie" => found.cookie = true,
@@ -378,6 +380,30 @@ pub(crate) fn mend_trace(headers: &mut HeaderMap, draw: impl Fn() -> u64) {
     if let Ok(value) = HeaderValue::try_from(fresh) {
         headers.insert(TRACEPARENT, value);
     }
+}
+
+/// What a request's `traceparent` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceParent {
+    pub(crate) trace: u128,
+    /// The span of the sender.
+    pub(crate) span: u64,
+    pub(crate) is_sampled: bool,
+}
+
+/// The trace that a request belongs to, where it says so once and in good form.
+pub(crate) fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let text = value.to_str().ok()?;
+    if !is_traceparent(text.as_bytes()) {
+        return None;
+    }
+    Some(TraceParent {
+        trace: u128::from_str_radix(text.get(3..35)?, 16).ok()?,
+        span: u64::from_str_radix(text.get(36..52)?, 16).ok()?,
+        is_sampled: u8::from_str_radix(text.get(53..55)?, 16).ok()? & 1 == 1,
+    })
 }
 
 fn is_traceparent(value: &[u8]) -> bool {

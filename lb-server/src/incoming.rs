@@ -41,7 +41,13 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Checks a head as strictly as RFC 9113 §8, RFC 9112 and a safe mapping to HTTP/1.1 ask.
-    pub(crate) fn try_from(parts: request::Parts, terms: &Terms<'_>) -> Result<Self, Reject> {
+    ///
+    /// `found` is what is in its fields.
+    pub(crate) fn try_from(
+        parts: request::Parts,
+        found: Survey,
+        terms: &Terms<'_>,
+    ) -> Result<Self, Reject> {
         let request::Parts {
             method,
             uri,
@@ -55,10 +61,18 @@ impl Incoming {
         }
         let is_trusted = terms.trusted.iter().any(|net| net.contains(&terms.peer));
         check_scheme(&uri, terms.is_tls, is_trusted)?;
-        let authority = authority(&uri, &headers, version)?;
-        let host = host_of(&authority);
+        let named = if found.host {
+            the_host(&headers)?
+        } else {
+            None
+        };
+        let authority = authority(&uri, named, version)?;
+        let host = host_of(authority.as_str())
+            .ok_or(Reject::BadRequest("the host is not a host"))?
+            .trim_end_matches('.')
+            .to_ascii_lowercase()
+            .into();
         let path = path_and_query(&method, &uri)?;
-        let found = Survey::of(&headers);
         // RFC 9113 §8.2.1: a value with surrounding blanks is malformed.
         if found.blank_edge && version == Version::HTTP_2 {
             return Err(Reject::BadRequest(
@@ -154,14 +168,18 @@ fn check_scheme(uri: &Uri, is_tls: bool, is_trusted: bool) -> Result<(), Reject>
     Ok(())
 }
 
-/// The one authority: that of the target, or `Host`; where both are there they must agree.
-fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Authority, Reject> {
+fn the_host(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Reject> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
         return Err(Reject::BadRequest("there is more than one host"));
     }
-    let authority = match (uri.authority(), host) {
+    Ok(host)
+}
+
+/// The one authority: that of the target, or `Host`; where both are there they must agree.
+fn authority(uri: &Uri, host: Option<&HeaderValue>, version: Version) -> Result<Authority, Reject> {
+    match (uri.authority(), host) {
         (Some(authority), host) => {
             if let Some(host) = host
                 && !host
@@ -170,67 +188,45 @@ fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Authori
             {
                 return Err(Reject::BadRequest("the host differs from the authority"));
             }
-            authority.clone()
+            Ok(authority.clone())
         }
         (None, Some(host)) => {
             Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes()))
-                .map_err(|_invalid| Reject::BadRequest("the host is not a host"))?
+                .map_err(|_invalid| Reject::BadRequest("the host is not a host"))
         }
-        (None, None) => {
-            return Err(Reject::BadRequest(match version {
-                Version::HTTP_2 => "the :authority is missing",
-                _ => "the host is missing",
-            }));
-        }
-    };
-    if is_authority(authority.as_str()) {
-        Ok(authority)
-    } else {
-        Err(Reject::BadRequest("the host is not a host"))
+        (None, None) => Err(Reject::BadRequest(match version {
+            Version::HTTP_2 => "the :authority is missing",
+            _ => "the host is missing",
+        })),
     }
 }
 
-/// `name`, `address` or `[address]`, with a port or without: nothing of user information, lists or
-/// encodings that two programs could read in two ways.
-fn is_authority(text: &str) -> bool {
+/// The host of an authority that is `name`, `address` or `[address]`, with a port or without: nothing
+/// of user information, lists or encodings that two programs could read in two ways.
+fn host_of(text: &str) -> Option<&str> {
     let (host, port) = if text.starts_with('[') {
-        let Some(end) = text.find(']') else {
-            return false;
-        };
-        let (address, rest) = text.split_at(end + 1);
-        if address[1..end].parse::<std::net::Ipv6Addr>().is_err() {
-            return false;
-        }
+        let (address, rest) = text.split_at(text.find(']')? + 1);
+        address[1..address.len() - 1]
+            .parse::<std::net::Ipv6Addr>()
+            .ok()?;
         match rest.strip_prefix(':') {
             Some(port) => (address, Some(port)),
             None if rest.is_empty() => (address, None),
-            None => return false,
+            None => return None,
         }
     } else {
-        let (host, port) = text
-            .split_once(':')
-            .map_or((text, None), |(host, port)| (host, Some(port)));
-        if !host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
-        {
-            return false;
+        let is_of_name =
+            |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+        match text.bytes().position(|byte| !is_of_name(&byte)) {
+            None => (text, None),
+            Some(end) => (&text[..end], Some(text[end..].strip_prefix(':')?)),
         }
-        (host, port)
     };
     let port_is_valid = port.is_none_or(|port| {
         port.bytes().all(|byte| byte.is_ascii_digit())
             && port.parse::<u16>().is_ok_and(|port| port != 0)
     });
-    !host.is_empty() && host != "." && port_is_valid
-}
-
-fn host_of(authority: &Authority) -> Box<str> {
-    authority
-        .host()
-        .trim_end_matches('.')
-        .to_ascii_lowercase()
-        .into()
+    (!host.is_empty() && host != "." && port_is_valid).then_some(host)
 }
 
 fn path_and_query(method: &Method, uri: &Uri) -> Result<http::uri::PathAndQuery, Reject> {
@@ -302,7 +298,9 @@ mod tests {
     }
 
     fn check(request: http::Request<()>) -> Result<Incoming, Reject> {
-        Incoming::try_from(request.into_parts().0, &terms())
+        let head = request.into_parts().0;
+        let found = Survey::of(&head.headers);
+        Incoming::try_from(head, found, &terms())
     }
 
     fn h2(uri: &str) -> request::Builder {
@@ -429,7 +427,9 @@ mod tests {
             .header("x-request-id", "theirs")
             .body(())
             .unwrap();
-        let incoming = Incoming::try_from(request.into_parts().0, &terms).unwrap();
+        let head = request.into_parts().0;
+        let found = Survey::of(&head.headers);
+        let incoming = Incoming::try_from(head, found, &terms).unwrap();
         assert_eq!(incoming.client, IpAddr::from([203, 0, 113, 9]));
         assert_eq!(incoming.request_id.unwrap(), "theirs");
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access_log;
+pub mod admin;
 mod admission;
 mod affinity;
 mod body;
@@ -22,6 +23,7 @@ mod limits;
 mod listener;
 mod memory;
 mod metrics;
+mod otel;
 mod pipeline;
 mod probe;
 mod pump;
@@ -41,6 +43,7 @@ mod secrets;
 mod server;
 mod sessions;
 mod snapshot;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -56,7 +59,11 @@ pub use config::*;
 pub use error::{Error, ErrorKind};
 pub use handler::{Exchange, Handler, Request, Response};
 pub use lb_core::Algorithm;
-pub use metrics::{BackendMetrics, CacheMetrics, Metrics, RateLimitMetrics, StoreMetrics};
+pub use listener::InheritedSocket;
+pub use metrics::{
+    BackendMetrics, CacheMetrics, Metrics, MetricsFormat, Percentiles, RateLimitMetrics,
+    RouteMetrics, StoreMetrics,
+};
 pub use running::{ConfigSource, Handle, LocalAddress, ReloadReport, ReloadStatus, Running};
 pub use server::Server;
 pub use sessions::{Session, SessionInfo, SessionPage, SessionStats, Sessions};

@@ -5,6 +5,7 @@
 //! while the store is away, where that is configured.
 
 mod key;
+mod operate;
 mod script;
 mod state;
 

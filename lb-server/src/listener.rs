@@ -1,9 +1,11 @@
 //! Where clients connect: sockets, and the protocol of each connection.
 
+mod inherited;
 mod sockets;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,6 +16,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use crate::admin::CertificateStatus;
 use crate::admission::{Admission, Admissions};
 use crate::clock;
 use crate::config::{ListenAddress, ListenerConfig, ListenerTls, Protocol, RedirectScheme};
@@ -21,10 +24,14 @@ use crate::connection::{self, Terms, Wear};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::headers;
+use crate::metrics::{HandshakeResult, ListenerCounters};
 use crate::pipeline::{Arrival, Handshake, Pipeline};
 use crate::tls::{self, ServerTls};
 use crate::transport::{Io, Transport};
 
+pub use inherited::InheritedSocket;
+
+pub(crate) use inherited::Inheritance;
 pub(crate) use sockets::{Acceptor, Sockets, SocketsDraft};
 
 /// Connections that the kernel keeps for us until we accept them.
@@ -48,6 +55,7 @@ impl Listener {
     pub(crate) fn build(
         name: &str,
         config: &ListenerConfig,
+        counters: Arc<ListenerCounters>,
         before: Option<&Self>,
     ) -> Result<Self, Error> {
         let before = before.and_then(|before| before.tls.as_ref());
@@ -75,12 +83,25 @@ impl Listener {
                     max_requests: config.max_requests_per_connection,
                     max_age: config.max_connection_age,
                 },
+                counters,
             }),
         })
     }
 
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// What is counted of it.
+    pub(crate) fn counters(&self) -> &Arc<ListenerCounters> {
+        &self.terms.counters
+    }
+
+    /// What clients are shown, for operators.
+    fn certificates(&self) -> Vec<CertificateStatus> {
+        self.tls
+            .as_ref()
+            .map_or_else(Vec::new, |tls| tls.describe(&self.name))
     }
 
     /// Whether clients of both are shown the same certificates.
@@ -96,11 +117,37 @@ impl Listener {
 #[derive(Debug)]
 pub(crate) enum Bound {
     Tcp(std::net::TcpListener, SocketAddr),
-    Unix(std::os::unix::net::UnixListener, std::path::PathBuf),
+    Unix(std::os::unix::net::UnixListener, PathBuf, Owner),
 }
 
-/// Binds an address, so that connections wait in the kernel until they are accepted.
-pub(crate) fn bind(address: &ListenAddress) -> Result<Bound, Error> {
+/// Who has made the path of a unix socket, and removes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Us,
+    Another,
+}
+
+impl Bound {
+    /// The address, with the port that was taken.
+    pub(crate) fn address(&self) -> ListenAddress {
+        match self {
+            Self::Tcp(_, address) => ListenAddress::Tcp(*address),
+            Self::Unix(_, path, _) => ListenAddress::Unix(path.clone()),
+        }
+    }
+
+    /// The path that whoever has bound it has to remove at the end.
+    pub(crate) fn leaves(&self) -> Option<PathBuf> {
+        match self {
+            Self::Unix(_, path, Owner::Us) => Some(path.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Binds an address, so that connections wait in the kernel until they are accepted. What was inherited is bound
+/// already.
+pub(crate) fn bind(address: &ListenAddress, inheritance: &Inheritance) -> Result<Bound, Error> {
     let failed = |shown: String, error: io::Error| {
         let hint = if error.kind() == io::ErrorKind::AddrInUse {
             "; port 0 takes a free one"
@@ -109,6 +156,10 @@ pub(crate) fn bind(address: &ListenAddress) -> Result<Bound, Error> {
         };
         Error::new(ErrorKind::Listen, format!("cannot listen on {shown}{hint}")).with_source(error)
     };
+    let inherited = inheritance.at(address);
+    if let Some(bound) = inherited.map_err(|error| failed(address.to_string(), error))? {
+        return Ok(bound);
+    }
     match address {
         ListenAddress::Tcp(address) => {
             bind_tcp(*address).map_err(|error| failed(address.to_string(), error))
@@ -125,7 +176,7 @@ pub(crate) fn bind(address: &ListenAddress) -> Result<Bound, Error> {
                 }
                 let listener = std::os::unix::net::UnixListener::bind(path)?;
                 listener.set_nonblocking(true)?;
-                Ok(Bound::Unix(listener, path.clone()))
+                Ok(Bound::Unix(listener, path.clone(), Owner::Us))
             };
             bind().map_err(|error| failed(format!("unix:{}", path.display()), error))
         }
@@ -193,16 +244,13 @@ async fn accept(
     drain: Drain,
     deal: impl Fn(Accepted),
 ) {
-    let unix_path = match &bound {
-        Bound::Unix(_, path) => Some(path.clone()),
-        Bound::Tcp(..) => None,
-    };
+    let left = bound.leaves();
     tokio::select! {
         biased;
         () = drain.begun() => {}
         () = accept_all(bound, listener, admissions, &drain, deal) => {}
     }
-    if let Some(path) = unix_path
+    if let Some(path) = left
         && let Err(error) = std::fs::remove_file(&path)
     {
         tracing::warn!(%error, path = %path.display(), "the listener's socket could not be removed");
@@ -218,7 +266,7 @@ async fn accept_all(
 ) {
     let acceptor = match bound {
         Bound::Tcp(socket, _) => TcpListener::from_std(socket).map(Waiting::Tcp),
-        Bound::Unix(socket, _) => UnixListener::from_std(socket).map(Waiting::Unix),
+        Bound::Unix(socket, ..) => UnixListener::from_std(socket).map(Waiting::Unix),
     };
     let acceptor = match acceptor {
         Ok(acceptor) => acceptor,
@@ -295,6 +343,7 @@ pub(crate) async fn serve(
         drain,
     } = accepted;
     let began = clock::now();
+    let counters = listener.counters();
     let _guards = (admission, drain.guard());
     // Each phase has a place of its own, so that an idle connection has no room for a handshake.
     let opening = Box::pin(tokio::time::timeout(
@@ -309,14 +358,24 @@ pub(crate) async fn serve(
     let (transport, protocol) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
+            if listener.is_tls() {
+                counters.handshake(HandshakeResult::Failed);
+            }
             tracing::debug!(%error, %peer, listener = &*listener.name, "a connection was not opened");
             return;
         }
         Err(_elapsed) => {
+            if listener.is_tls() {
+                counters.handshake(HandshakeResult::Timeout);
+            }
             tracing::debug!(%peer, listener = &*listener.name, "a handshake took too long");
             return;
         }
     };
+    if listener.is_tls() {
+        counters.handshake(HandshakeResult::Ok(transport.tls_version()));
+    }
+    let _open = counters.opened(protocol);
     // Without TLS there is no handshake, only first bytes that are waited for.
     let handshake = match transport.is_tls() {
         true => clock::now().saturating_duration_since(began),

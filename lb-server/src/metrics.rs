@@ -1,126 +1,31 @@
 //! What was counted: plain counters, written where things happen, read when somebody asks.
 
+mod counters;
+mod durations;
+mod exposition;
+mod families;
+mod labels;
+mod listener;
+mod process;
+mod report;
+mod stripes;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use parking_lot::Mutex;
 
-/// Counters of one backend, shared by all workers.
-#[derive(Debug)]
-pub(crate) struct BackendCounters {
-    requests: AtomicU64,
-    errors: AtomicU64,
-    total_micros: AtomicU64,
-    micros: Mutex<Histogram<u64>>,
-}
-
-impl Default for BackendCounters {
-    fn default() -> Self {
-        Self {
-            requests: AtomicU64::new(0),
-            errors: AtomicU64::new(0),
-            total_micros: AtomicU64::new(0),
-            // Two digits are enough to act on; the histogram grows by itself up to the slowest.
-            micros: Mutex::new(Histogram::new(2).expect("two significant digits are valid")),
-        }
-    }
-}
-
-impl BackendCounters {
-    /// Counts a response head that came after `latency`.
-    pub(crate) fn answered(&self, latency: Duration, is_error: bool) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        if is_error {
-            self.errors.fetch_add(1, Ordering::Relaxed);
-        }
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.total_micros.fetch_add(micros, Ordering::Relaxed);
-        self.micros.lock().saturating_record(micros);
-    }
-
-    /// Counts an attempt that got no response head.
-    pub(crate) fn failed(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.errors.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn read(&self, in_flight: u32) -> BackendMetrics {
-        let histogram = self.micros.lock();
-        let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
-        let answered = histogram.len();
-        BackendMetrics {
-            request_count: self.requests.load(Ordering::Relaxed),
-            error_count: self.errors.load(Ordering::Relaxed),
-            in_flight,
-            average_response_time: average(self.total_micros.load(Ordering::Relaxed), answered),
-            p50: at(0.5),
-            p99: at(0.99),
-        }
-    }
-}
-
-/// Counters of the whole server.
-#[derive(Debug, Default)]
-pub(crate) struct ServerCounters {
-    requests: AtomicU64,
-    errors: AtomicU64,
-    total_micros: AtomicU64,
-    /// Exchanges that have begun and not ended.
-    active: AtomicU64,
-    reasons: Mutex<BTreeMap<&'static str, u64>>,
-}
-
-impl ServerCounters {
-    /// Counts an exchange whose reply head went out after `elapsed`.
-    pub(crate) fn finished(&self, elapsed: Duration, is_error: bool) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        if is_error {
-            self.errors.fetch_add(1, Ordering::Relaxed);
-        }
-        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        self.total_micros.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    /// Counts an exchange in.
-    pub(crate) fn began(&self) {
-        self.active.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts an exchange out.
-    pub(crate) fn ended(&self) {
-        self.active.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Counts a refusal or a broken exchange under its reason.
-    pub(crate) fn reason(&self, reason: &'static str) {
-        *self.reasons.lock().entry(reason).or_insert(0) += 1;
-    }
-
-    pub(crate) fn read(&self, backends: BTreeMap<String, BackendMetrics>) -> Metrics {
-        let request_count = self.requests.load(Ordering::Relaxed);
-        Metrics {
-            request_count,
-            error_count: self.errors.load(Ordering::Relaxed),
-            average_response_time: average(
-                self.total_micros.load(Ordering::Relaxed),
-                request_count,
-            ),
-            reasons: self.reasons.lock().clone(),
-            held_bytes: 0,
-            access_log_dropped: 0,
-            backends,
-            rate_limits: BTreeMap::new(),
-            redis: None,
-            caches: BTreeMap::new(),
-        }
-    }
-}
-
-fn average(total_micros: u64, count: u64) -> Duration {
-    Duration::from_micros(total_micros.checked_div(count).unwrap_or(0))
-}
+pub(crate) use counters::{
+    BackendCounters, Ended, OpenConnection, PoolCounters, RouteCounters, ServerCounters,
+};
+pub(crate) use durations::{BOUNDS_MAX, Bounds, Durations};
+pub use exposition::MetricsFormat;
+pub(crate) use exposition::exposition;
+pub(crate) use labels::{CodeLabel, MethodLabel};
+pub(crate) use listener::{HandshakeResult, ListenerCounters};
+pub(crate) use process::descriptor_limit;
+pub(crate) use report::report;
+pub(crate) use stripes::Worker;
 
 /// What a server counted since its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +37,12 @@ pub struct Metrics {
     pub error_count: u64,
     /// From the request's head to the reply's head.
     pub average_response_time: Duration,
+    /// Requests that are being answered now.
+    pub active_requests: u64,
     /// Answers of ours and broken exchanges, by reason.
     pub reasons: BTreeMap<&'static str, u64>,
+    /// Each route by its name; what no route took is under the empty name.
+    pub routes: BTreeMap<String, RouteMetrics>,
     /// Bytes that running exchanges may hold at most, which `memory_limit` bounds.
     pub held_bytes: u64,
     /// Each backend by its identity, `pool/url` or `pool/name`.
@@ -144,6 +53,8 @@ pub struct Metrics {
     pub redis: Option<StoreMetrics>,
     /// Lines of the access log that were dropped because its buffers were full, or could not be written.
     pub access_log_dropped: u64,
+    /// Exchanges and spans that no collector has got: its buffers were full, or it refused them.
+    pub traces_dropped: u64,
     /// Each cache by its name.
     pub caches: BTreeMap<String, CacheMetrics>,
 }
@@ -203,6 +114,16 @@ pub struct CacheMetrics {
     pub entries: usize,
     /// Bytes held, those of responses that are coming included.
     pub bytes: u64,
+    /// Responses found in `[redis]`, where the cache is shared there.
+    pub store_hits: u64,
+    /// Lookups there that found nothing of use.
+    pub store_misses: u64,
+    /// Lookups and writes there that failed, and what was found and could not be read.
+    pub store_errors: u64,
+    /// Responses written there.
+    pub store_writes: u64,
+    /// Responses not written there, because too much was on its way already.
+    pub store_skipped: u64,
 }
 
 /// What a server counted of one backend.
@@ -217,8 +138,59 @@ pub struct BackendMetrics {
     pub in_flight: u32,
     /// From the attempt's start to the response head.
     pub average_response_time: Duration,
-    /// Half of the response heads came within this time.
+    /// Half of the response heads came within this time; to two digits, as the other percentiles.
     pub p50: Duration,
+    /// 90 % of the response heads came within this time.
+    pub p90: Duration,
     /// 99 % of the response heads came within this time.
     pub p99: Duration,
+    /// 99.9 % of the response heads came within this time.
+    pub p999: Duration,
+}
+
+/// What a server counted of the requests of one route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteMetrics {
+    /// Requests whose exchange has ended, in whichever way.
+    pub request_count: u64,
+    /// Those answered with a status of 500 or above.
+    pub error_count: u64,
+    /// Bytes of requests' bodies, as far as they were read.
+    pub bytes_in: u64,
+    /// Bytes of replies' bodies, as far as they were sent.
+    pub bytes_out: u64,
+    /// Answers of ours and broken exchanges, by reason.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// From the request's head to the reply's last byte.
+    pub average_duration: Duration,
+    /// The same, in percentiles.
+    pub durations: Percentiles,
+}
+
+/// The times within which so many were done, to two digits; zero where there was nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Percentiles {
+    /// Half of them.
+    pub p50: Duration,
+    /// 90 % of them.
+    pub p90: Duration,
+    /// 99 % of them.
+    pub p99: Duration,
+    /// 99.9 % of them.
+    pub p999: Duration,
+}
+
+impl Percentiles {
+    /// Of microseconds.
+    fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
+        Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::cache;
 use crate::clock;
 use crate::cookies;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Message};
 use crate::entropy::Entropy;
 use crate::error::ErrorKind;
 use crate::handler::{ErasedHandler, Exchange, Origin, Request, Response};
@@ -22,7 +22,8 @@ use crate::headers::{self, Survey, TRACEPARENT, X_REQUEST_ID};
 use crate::incoming::{Incoming, Terms};
 use crate::limits::{Subject, Told};
 use crate::memory::{self, Memory};
-use crate::metrics::ServerCounters;
+use crate::metrics::{MethodLabel, ServerCounters, Worker};
+use crate::otel::Trace;
 use crate::record::{Head, Notes};
 use crate::redis::Store;
 use crate::reject::{Reject, RejectAbout, wants_html};
@@ -32,10 +33,12 @@ use crate::running::Handle;
 /// What all connections of a worker share.
 pub(crate) struct Pipeline {
     handle: Handle,
+    worker: Worker,
     dispatch: Dispatch,
     handler: Option<Arc<dyn ErasedHandler>>,
     entropy: Arc<Entropy>,
     store: Option<Arc<dyn Store>>,
+    cache_store: Option<Arc<dyn Store>>,
     /// For requests that came by HTTP/2, and by HTTP/1.1.
     via: [HeaderValue; 2],
     via_mark: Box<str>,
@@ -44,12 +47,15 @@ pub(crate) struct Pipeline {
 /// The parts a pipeline is made of.
 pub(crate) struct PipelineParts {
     pub(crate) handle: Handle,
+    pub(crate) worker: Worker,
     pub(crate) handler: Option<Arc<dyn ErasedHandler>>,
     pub(crate) entropy: Arc<Entropy>,
     /// Tells this instance from others of the same name, so that a loop is seen.
     pub(crate) instance: u64,
     /// The worker's way to the store that instances share.
     pub(crate) store: Option<Arc<dyn Store>>,
+    /// The same for what caches share: large values would stand in the way of small ones.
+    pub(crate) cache_store: Option<Arc<dyn Store>>,
 }
 
 /// What the connection knows of a request's way to us.
@@ -94,10 +100,12 @@ impl Pipeline {
     pub(crate) fn new(parts: PipelineParts, dispatch: Dispatch) -> Self {
         let PipelineParts {
             handle,
+            worker,
             handler,
             entropy,
             instance,
             store,
+            cache_store,
         } = parts;
         let via_mark = format!("({instance:016x})");
         let pseudonym = handle.snapshot().process.pseudonym.clone();
@@ -107,10 +115,12 @@ impl Pipeline {
         });
         Self {
             handle,
+            worker,
             dispatch,
             handler,
             entropy,
             store,
+            cache_store,
             via,
             via_mark: via_mark.into(),
         }
@@ -137,12 +147,21 @@ impl Pipeline {
         self.store.as_deref()
     }
 
+    /// The worker's way to what caches share.
+    pub(crate) fn cache_store(&self) -> Option<&Arc<dyn Store>> {
+        self.cache_store.as_ref()
+    }
+
     pub(crate) fn via(&self, received: Version) -> &HeaderValue {
         &self.via[usize::from(received != Version::HTTP_2)]
     }
 
     pub(crate) fn via_mark(&self) -> &str {
         &self.via_mark
+    }
+
+    pub(crate) fn worker(&self) -> Worker {
+        self.worker
     }
 
     pub(crate) fn counters(&self) -> &ServerCounters {
@@ -156,21 +175,33 @@ impl Pipeline {
         arrival: Arc<Arrival>,
     ) -> (Exchange, Result<Box<Incoming>, Reject>, bool) {
         let snapshot = self.handle.snapshot();
-        let is_html = wants_html(&parts.headers);
+        let found = Survey::of(&parts.headers);
+        let is_html = found.accept && wants_html(&parts.headers);
         let mut origin = Origin {
             client: arrival.peer,
             is_trusted: false,
             received: parts.version,
             request_id: HeaderValue::from_static(""),
+            method: MethodLabel::of(&parts.method),
+            trace: None,
             handshake: arrival.handshake.tell(),
             arrival: Arc::clone(&arrival),
         };
+        let tracer = snapshot.tracer.as_deref();
+        let is_drawn = tracer.is_some_and(|tracer| tracer.draws(|| self.entropy.draw()));
+        // Who may have it kept is not known before the head is checked.
+        let is_wished = || {
+            tracer.is_some()
+                && !snapshot.process.trusted_proxies.is_empty()
+                && parts.headers.contains_key(TRACEPARENT)
+        };
         let mut notes = Notes::about(
-            (!snapshot.sinks.is_empty())
+            (!snapshot.sinks.is_empty() || is_drawn || is_wished())
                 .then(|| Box::new(Head::of(&parts, &snapshot.logged_fields))),
         );
         let checked = Incoming::try_from(
             parts,
+            found,
             &Terms {
                 peer: arrival.peer,
                 is_tls: arrival.is_tls,
@@ -182,8 +213,20 @@ impl Pipeline {
         );
         let mut route = None;
         let checked = checked.map(|mut incoming| {
+            let parent = (tracer.is_some() && incoming.has_trace)
+                .then(|| headers::trace_parent(&incoming.headers))
+                .flatten();
             if incoming.has_trace {
                 headers::mend_trace(&mut incoming.headers, || self.entropy.draw());
+            }
+            if tracer.is_some() {
+                let draw = || self.entropy.draw();
+                let trace = Trace::begin(parent, incoming.is_trusted, is_drawn, draw);
+                incoming.headers.insert(TRACEPARENT, trace.header());
+                if snapshot.sinks.is_empty() && !trace.is_sampled {
+                    notes.forget_head();
+                }
+                origin.trace = Some(trace);
             }
             let path = routes::matching_path(incoming.uri.path());
             route = routes::position(
@@ -193,7 +236,7 @@ impl Pipeline {
                 &incoming.method,
                 &incoming.headers,
             );
-            notes.checked(&incoming.host, incoming.headers.get(TRACEPARENT));
+            notes.checked(&incoming.host, &incoming.headers);
             origin.client = incoming.client;
             origin.is_trusted = incoming.is_trusted;
             if let Some(id) = incoming.request_id.take() {
@@ -241,7 +284,6 @@ impl Pipeline {
             Err(reject) => Err(reject),
         };
         let mut response = result.unwrap_or_else(|reject| {
-            self.counters().reason(reject.reason());
             exchange.notes().reason(reject.reason());
             let process = &exchange.snapshot().process;
             reject.response(&RejectAbout {
@@ -307,7 +349,11 @@ impl Pipeline {
             };
             let store = self.store.as_deref();
             let admitted;
-            (*told, admitted) = limits.admit(&subject, store, clock::now()).await;
+            let began = clock::now();
+            (*told, admitted) = limits.admit(&subject, store, began).await;
+            if store.is_some() && exchange.trace().is_some_and(|trace| trace.is_sampled) {
+                exchange.notes().store(began, clock::now());
+            }
             admitted?;
         }
         let Some(cache) = &route.cache else {
@@ -336,7 +382,7 @@ impl Pipeline {
         match &route.target {
             Target::Pool(pool) => {
                 self.dispatch
-                    .send(exchange, pool, request(incoming, body))
+                    .send(exchange, pool, Message::from(*incoming), body)
                     .await
             }
             Target::Redirect { to, status } => Ok(redirect(

@@ -10,6 +10,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use lb_core::{HealthChange, HealthEvent, ProbeResult};
 
+pub(crate) use ask::{Question, over_http1};
+
+use crate::admin::{Change, ChangeKind};
 use crate::clock;
 use crate::drain::Drain;
 use crate::entropy::Entropy;
@@ -41,6 +44,7 @@ pub(crate) async fn watch(
                 for id in pool.balancer.due_probes(now) {
                     if let Some(target) = pool.target(&id) {
                         running.push(probe(
+                            handle.clone(),
                             Arc::clone(&connector),
                             Arc::clone(pool),
                             target,
@@ -48,7 +52,7 @@ pub(crate) async fn watch(
                         ));
                     }
                 }
-                tell_changes(pool, now);
+                tell_changes(&handle, pool, now);
                 next = pool
                     .balancer
                     .next_probe_at()
@@ -69,6 +73,7 @@ pub(crate) async fn watch(
 }
 
 async fn probe(
+    handle: Handle,
     connector: Arc<dyn Connector>,
     pool: Arc<PoolEntry>,
     target: Arc<BackendTarget>,
@@ -88,20 +93,35 @@ async fn probe(
         Ok(text) => ProbeResult::passed(text, took),
         Err(text) => ProbeResult::failed(text, took),
     };
+    target.counters.probed(answer.is_ok());
     // A backend that was removed meanwhile is nobody's.
     let _is_known = pool
         .balancer
         .probed(&target.id, result, entropy.draw(), now);
-    tell_changes(&pool, now);
+    tell_changes(&handle, &pool, now);
 }
 
-fn tell_changes(pool: &PoolEntry, now: Instant) {
+fn tell_changes(handle: &Handle, pool: &PoolEntry, now: Instant) {
     let changes = pool.balancer.take_changes(now);
     if changes.is_empty() {
         return;
     }
     for change in &changes {
+        if let (HealthEvent::Ejected(ejected), Some(id)) = (&change.event, &change.id)
+            && let Some(target) = pool.target(id)
+        {
+            target.counters.ejected(ejected.cause);
+        }
         log(&pool.name, change);
+        handle.news().tell(|| Change {
+            at: clock::unix_seconds(change.at),
+            kind: ChangeKind::Health,
+            pool: Some(pool.name.to_string()),
+            backend: change.id.as_ref().map(|id| pool.label(id).to_owned()),
+            event: change.event.as_str().to_owned(),
+            details: change.event.to_string(),
+            caller: None,
+        });
     }
     // Whoever waits may find a place now, or learn that there is none to wait for.
     pool.queue.wake_all(now);

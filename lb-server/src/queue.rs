@@ -66,6 +66,11 @@ impl Queue {
         self.count.load(Ordering::Relaxed) > 0
     }
 
+    /// How many wait, or were woken and have not picked.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Waits for a turn until `pick` finds something; it is asked once at each turn.
     ///
     /// `tried` are backends whose place would be of no use.

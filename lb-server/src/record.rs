@@ -19,10 +19,12 @@ use lb_core::BackendId;
 
 use crate::clock;
 use crate::handler::Exchange;
+use crate::metrics::{CodeLabel, Ended};
+use crate::otel::Trace;
 use crate::pipeline::Arrival;
 use crate::watched::Upload;
 
-pub(crate) use notes::{AffinityWord, Attempt, CacheResult, Notes};
+pub(crate) use notes::{AffinityWord, Attempt, AttemptId, CacheResult, Notes};
 
 /// Whoever wants whole records: the access log, traces.
 pub(crate) trait RecordSink: Send + Sync + std::fmt::Debug {
@@ -46,6 +48,8 @@ pub(crate) struct Record<'a> {
     pub(crate) client: IpAddr,
     /// Known where the client is the peer.
     pub(crate) client_port: Option<u16>,
+    /// Its place in a trace, where spans are kept of some.
+    pub(crate) trace: Option<&'a Trace>,
     /// Whether the peer is one whose word counts, that of a trace's sampling as well.
     pub(crate) is_trusted: bool,
     pub(crate) head: &'a Head,
@@ -107,6 +111,11 @@ impl Record<'_> {
     pub(crate) fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.notes.attempts()
     }
+
+    /// When the store that instances share was asked, and when it had answered.
+    pub(crate) fn store(&self) -> Option<(Instant, Instant)> {
+        self.notes.store
+    }
 }
 
 impl Head {
@@ -159,7 +168,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Begins with an exchange whose head came at `started`.
     pub(crate) fn begin(exchange: Exchange, upload: Option<Arc<Upload>>, started: Instant) -> Self {
-        exchange.counters().began();
+        exchange.counters().began(exchange.worker());
         Self {
             exchange,
             started,
@@ -182,9 +191,10 @@ impl Recorder {
         self.replied = Some(status);
         self.exchange.notes().settle();
         let elapsed = clock::now().saturating_duration_since(self.started);
-        self.exchange
+        let exchange = &self.exchange;
+        exchange
             .counters()
-            .finished(elapsed, status.is_server_error());
+            .answered(exchange.worker(), status, elapsed);
     }
 
     /// How much of the reply's body has been handed over so far.
@@ -203,23 +213,34 @@ impl Recorder {
         }
         let now = clock::now();
         let exchange = &self.exchange;
-        let counters = exchange.counters();
-        if let Some(reason) = broken {
-            counters.reason(reason);
-        }
-        counters.ended();
         let mut notes = exchange.notes();
         notes.settle();
-        let Some(head) = notes.take_head() else {
-            return;
-        };
-        let notes = notes.take(now);
-        self.hand_on(&head, &notes, broken, now);
+        let reason = broken.or(notes.reason);
+        let code = self.replied.map_or(CodeLabel::CLIENT_CLOSED, CodeLabel::of);
+        let origin = exchange.origin();
+        let worker = exchange.worker();
+        exchange.counters().ended(worker, reason);
+        exchange.route_counters().ended(
+            worker,
+            &Ended {
+                listener: &origin.arrival.listener,
+                method: origin.method,
+                code,
+                reason,
+                total: now.saturating_duration_since(self.started),
+                bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes()),
+                bytes_out: self.bytes_out,
+            },
+        );
+        if let Some(head) = notes.take_head() {
+            let notes = notes.take(now);
+            self.hand_on(&head, &notes, reason, now);
+        }
     }
 
     /// Apart, because nobody may want it.
     #[cold]
-    fn hand_on(&self, head: &Head, notes: &Notes, broken: Option<&'static str>, now: Instant) {
+    fn hand_on(&self, head: &Head, notes: &Notes, reason: Option<&'static str>, now: Instant) {
         let exchange = &self.exchange;
         let origin = exchange.origin();
         let total = now.saturating_duration_since(self.started);
@@ -240,6 +261,7 @@ impl Recorder {
             protocol: origin.received,
             client: origin.client,
             client_port: arrival.peer_port.filter(|_| origin.client == arrival.peer),
+            trace: origin.trace.as_ref(),
             is_trusted: origin.is_trusted,
             head,
             route: exchange.route().map(|route| route.name.as_str()),
@@ -250,7 +272,7 @@ impl Recorder {
             notes,
             cache: notes.cache,
             affinity: notes.affinity,
-            reason: broken.or(notes.reason),
+            reason,
             status,
             bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes()),
             bytes_out: self.bytes_out,
@@ -263,8 +285,12 @@ impl Recorder {
                 total,
             },
         };
-        for sink in &exchange.snapshot().sinks {
+        let snapshot = exchange.snapshot();
+        for sink in &snapshot.sinks {
             sink.take(&record);
+        }
+        if let Some(tracer) = &snapshot.tracer {
+            tracer.take(&record);
         }
     }
 }

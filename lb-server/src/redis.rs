@@ -19,6 +19,7 @@ use futures_util::future::BoxFuture;
 
 use crate::config::RedisConfig;
 use crate::error::Error;
+use crate::metrics::Bounds;
 
 pub(crate) use link::Link;
 pub(crate) use report::Report;
@@ -28,6 +29,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// Runs one command. It is answered within the configured timeout, whatever happens to the store.
     fn run(&self, command: Command) -> BoxFuture<'_, Result<Value, StoreError>>;
 }
+
+/// What commands are called in metrics; the last one is every other.
+const OPS: [&str; 7] = ["script", "get", "set", "del", "scan", "pttl", "other"];
 
 /// A command, or a script with its keys and arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +72,18 @@ impl Command {
     pub(crate) fn word(mut self, word: impl Into<Vec<u8>>) -> Self {
         self.words.push(word.into());
         self
+    }
+
+    /// What it is called in metrics.
+    fn op(&self) -> usize {
+        let word = match (self.script, self.words.first()) {
+            (None, Some(word)) => word.as_slice(),
+            _ => b"SCRIPT",
+        };
+        let known = OPS
+            .iter()
+            .position(|op| word.eq_ignore_ascii_case(op.as_bytes()));
+        known.unwrap_or(OPS.len() - 1)
     }
 
     /// Adds a number.
@@ -195,16 +211,16 @@ pub(crate) struct Redis {
 impl Redis {
     /// Makes ready to connect; a store that cannot be reached yet is no error.
     #[cfg(feature = "redis")]
-    pub(crate) fn new(config: &RedisConfig) -> Result<Self, Error> {
+    pub(crate) fn new(config: &RedisConfig, bounds: &Arc<Bounds>) -> Result<Self, Error> {
         Ok(Self {
             opener: Arc::new(connect::Client::new(config)?),
             timeout: config.timeout,
-            report: Arc::default(),
+            report: Arc::new(Report::new(bounds)),
         })
     }
 
     #[cfg(not(feature = "redis"))]
-    pub(crate) fn new(_config: &RedisConfig) -> Result<Self, Error> {
+    pub(crate) fn new(_config: &RedisConfig, _bounds: &Arc<Bounds>) -> Result<Self, Error> {
         Err(Error::new(
             crate::error::ErrorKind::Config,
             "[redis] is configured, and this program was built without the feature `redis`",

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 use crate::cache::HttpCache;
 use crate::config::{HeaderChanges, RouteConfig, RouteMatch};
 use crate::limits::RouteLimits;
+use crate::metrics::RouteCounters;
 
 use crate::snapshot::PoolEntry;
 
@@ -25,6 +26,7 @@ pub(crate) struct Route {
     pub(crate) stream_idle: Option<Duration>,
     /// The cache before the target.
     pub(crate) cache: Option<Arc<HttpCache>>,
+    pub(crate) counters: RouteCounters,
 }
 
 /// What answers the requests of a route.
@@ -46,7 +48,12 @@ pub(crate) enum Target {
 
 impl Route {
     /// Builds a route whose target and limits were resolved.
-    pub(crate) fn new(config: &RouteConfig, target: Target, limits: Option<RouteLimits>) -> Self {
+    pub(crate) fn new(
+        config: &RouteConfig,
+        target: Target,
+        limits: Option<RouteLimits>,
+        counters: RouteCounters,
+    ) -> Self {
         Self {
             name: config.name.clone(),
             limits,
@@ -56,11 +63,57 @@ impl Route {
             response_headers: config.response_headers.clone(),
             stream_idle: config.stream_idle,
             cache: None,
+            counters,
         }
     }
 
     pub(crate) fn cached_by(self, cache: Option<Arc<HttpCache>>) -> Self {
         Self { cache, ..self }
+    }
+
+    /// Which requests it takes.
+    pub(crate) fn matches(&self) -> &RouteMatch {
+        &self.matches
+    }
+
+    /// Which of its parts a request does not match; none where it takes the request.
+    pub(crate) fn refusals(
+        &self,
+        host: &str,
+        path: &str,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Vec<String> {
+        let RouteMatch {
+            host: hosts,
+            path: pattern,
+            methods,
+            headers: wanted,
+        } = &self.matches;
+        let mut refusals = Vec::new();
+        if !takes_host(hosts, host) {
+            let hosts = hosts.join(", ");
+            refusals.push(format!("host `{host}` is not {hosts}"));
+        }
+        if let Some(pattern) = pattern
+            && !takes_path(pattern, path)
+        {
+            refusals.push(format!("path `{path}` is not {pattern}"));
+        }
+        if !takes_method(methods, method) {
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            let methods = methods.join(", ");
+            refusals.push(format!("method {method} is not {methods}"));
+        }
+        for (name, value) in wanted {
+            if !takes_field(name, value.as_deref(), headers) {
+                refusals.push(match value {
+                    Some(value) => format!("field `{name}` is not {value}"),
+                    None => format!("field `{name}` is absent"),
+                });
+            }
+        }
+        refusals
     }
 
     fn takes(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> bool {
@@ -75,13 +128,7 @@ impl Route {
                 .matches
                 .headers
                 .iter()
-                .all(|(name, wanted)| match wanted {
-                    Some(wanted) => headers
-                        .get_all(name)
-                        .iter()
-                        .any(|value| value == wanted.as_str()),
-                    None => headers.contains_key(name),
-                })
+                .all(|(name, wanted)| takes_field(name, wanted.as_deref(), headers))
     }
 }
 
@@ -151,6 +198,13 @@ fn takes_method(methods: &[Method], method: &Method) -> bool {
         || *method == Method::HEAD && methods.contains(&Method::GET)
 }
 
+fn takes_field(name: &http::HeaderName, wanted: Option<&str>, headers: &HeaderMap) -> bool {
+    match wanted {
+        Some(wanted) => headers.get_all(name).iter().any(|value| value == wanted),
+        None => headers.contains_key(name),
+    }
+}
+
 /// Fills the placeholders of a redirect, in one pass: what is filled in is not looked at again.
 pub(crate) fn location(template: &str, host: &str, uri: &http::Uri) -> String {
     let mut location = String::with_capacity(template.len() + 64);
@@ -180,7 +234,8 @@ pub(crate) fn location(template: &str, host: &str, uri: &http::Uri) -> String {
 /// (RFC 3986 §6.2.2), so that no spelling of a path gets around its route. What is forwarded is
 /// the path as it came.
 pub(crate) fn matching_path(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') && !path.contains("/.") {
+    let is_plain = memchr::memchr2(b'%', b'.', path.as_bytes()).is_none();
+    if is_plain || !path.contains('%') && !path.contains("/.") {
         return Cow::Borrowed(path);
     }
     let mut decoded = String::with_capacity(path.len());

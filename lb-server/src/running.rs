@@ -1,17 +1,24 @@
 //! A server that is listening, and the way to it from anywhere.
 
+mod counted;
+mod operate;
+mod rehearse;
 mod reload;
 mod report;
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use lb_core::BackendId;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::{CertificateStatus, News};
 use crate::admission::Admissions;
 use crate::cache::Purge;
 use crate::config::{BackendConfig, Config, ListenAddress};
@@ -20,7 +27,7 @@ use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::listener::Sockets;
 use crate::memory::Memory;
-use crate::metrics::{Metrics, ServerCounters};
+use crate::metrics::{self, Metrics, MetricsFormat, ServerCounters};
 use crate::redis::{Report, Store};
 use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
@@ -35,6 +42,7 @@ pub use report::{ReloadReport, ReloadStatus};
 /// Dropping it ends everything at once; [`Running::shutdown`] drains.
 #[derive(Debug)]
 pub struct Running {
+    pub(crate) admin: Option<LocalAddress>,
     pub(crate) addresses: Vec<LocalAddress>,
     pub(crate) handle: Handle,
     /// Counts the worker threads.
@@ -80,6 +88,11 @@ impl Running {
         &self.addresses
     }
 
+    /// Where the admin API is, if there is one.
+    pub fn admin_addr(&self) -> Option<&LocalAddress> {
+        self.admin.as_ref()
+    }
+
     /// The way to the running server from anywhere.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -108,9 +121,14 @@ impl Running {
         };
         drain.force();
         self.workers.wait().await;
-        if let Some(log) = self.handle.snapshot().access_log.clone() {
-            // It waits for a disk, for a second at most.
-            let _closed = tokio::task::spawn_blocking(move || log.close()).await;
+        let snapshot = self.handle.snapshot();
+        if snapshot.access_log.is_some() || snapshot.tracer.is_some() {
+            // They wait for a disk and a collector, for a second each at most.
+            let close = move || {
+                snapshot.access_log.iter().for_each(|log| log.close());
+                snapshot.tracer.iter().for_each(|tracer| tracer.close());
+            };
+            let _closed = tokio::task::spawn_blocking(close).await;
         }
         cut.map_or(Ok(()), |text| {
             Err(Error::new(ErrorKind::ShutdownTimeout, text))
@@ -145,6 +163,8 @@ struct HandleInner {
     counters: ServerCounters,
     memory: Memory,
     upstreams: Mutex<Vec<Arc<Upstreams>>>,
+    /// The way to each worker's loop.
+    workers: Mutex<Vec<tokio::runtime::Handle>>,
     /// What is said of the store, where there is one.
     store: OnceLock<Arc<Report>>,
     /// One of the workers' ways to the store, for what is asked from outside of them.
@@ -160,6 +180,7 @@ struct HandleInner {
     reloads: ReloadCounters,
     requested: CancellationToken,
     drain: Drain,
+    news: News,
 }
 
 /// What a reload changes besides the snapshot.
@@ -178,6 +199,7 @@ impl Handle {
                 counters: ServerCounters::default(),
                 memory,
                 upstreams: Mutex::default(),
+                workers: Mutex::default(),
                 store: OnceLock::new(),
                 link: OnceLock::new(),
                 outside: OnceLock::new(),
@@ -188,6 +210,7 @@ impl Handle {
                 reloads: ReloadCounters::default(),
                 requested: CancellationToken::new(),
                 drain: Drain::default(),
+                news: News::default(),
             }),
         }
     }
@@ -208,9 +231,43 @@ impl Handle {
         &self.inner.drain
     }
 
+    /// What happens, for those who listen.
+    pub(crate) fn news(&self) -> &News {
+        &self.inner.news
+    }
+
+    /// A way to the store, where there is one.
+    pub(crate) fn link(&self) -> Option<Arc<dyn Store>> {
+        self.inner.link.get().cloned()
+    }
+
     /// Makes the connections of one worker known, so that removed backends can be forgotten there.
     pub(crate) fn add_upstreams(&self, upstreams: Arc<Upstreams>) {
         self.inner.upstreams.lock().push(upstreams);
+    }
+
+    /// Makes the loop of one worker known.
+    pub(crate) fn add_worker(&self, runtime: tokio::runtime::Handle) {
+        self.inner.workers.lock().push(runtime);
+    }
+
+    /// Whether every worker gets its work done: each is given a task that does nothing, and `within` to do it. For
+    /// a watchdog; requests pay nothing for it. Needs a runtime with time.
+    pub async fn responds(&self, within: Duration) -> bool {
+        let workers = self.inner.workers.lock().clone();
+        let tasks: Vec<_> = workers
+            .iter()
+            .map(|worker| worker.spawn(async {}))
+            .collect();
+        let all = async {
+            for task in tasks {
+                if task.await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(within, all).await.unwrap_or(false)
     }
 
     /// Closes unused connections to backends that are gone.
@@ -260,6 +317,12 @@ impl Handle {
         Arc::clone(&self.snapshot().config)
     }
 
+    /// What clients are shown by listeners that speak TLS; how many days are left is not told.
+    pub(crate) fn certificates(&self) -> Vec<CertificateStatus> {
+        let outside = self.inner.outside.get();
+        outside.map_or_else(Vec::new, |outside| outside.sockets.certificates())
+    }
+
     /// Every address that is listened on.
     pub fn local_addrs(&self) -> Vec<LocalAddress> {
         let outside = self.inner.outside.get();
@@ -271,10 +334,20 @@ impl Handle {
         self.inner.requested.cancel();
     }
 
+    /// Completes when a shutdown was asked for, by whomever.
+    pub async fn shutdown_requested(&self) {
+        self.inner.requested.cancelled().await;
+    }
+
     /// Ends everything at once; running exchanges are reset.
     pub fn force(&self) {
         self.inner.requested.cancel();
         self.inner.drain.force();
+    }
+
+    /// Whether a shutdown was asked for; the server may still serve.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.requested.is_cancelled()
     }
 
     /// Whether the server takes nothing new.
@@ -285,12 +358,34 @@ impl Handle {
     /// Reads what was counted since the start.
     pub fn metrics(&self) -> Metrics {
         let snapshot = self.snapshot();
-        let mut metrics = self.inner.counters.read(snapshot.backend_metrics());
+        let sums = self.inner.counters.read();
+        let routes = snapshot.route_counters();
+        let mut metrics = Metrics {
+            request_count: sums.answered,
+            error_count: sums.errors,
+            average_response_time: Duration::from_micros(
+                sums.total_micros.checked_div(sums.answered).unwrap_or(0),
+            ),
+            active_requests: sums.active,
+            reasons: sums.reasons,
+            routes: routes
+                .map(|(name, counters)| (name.to_owned(), counters.read()))
+                .collect(),
+            held_bytes: 0,
+            access_log_dropped: 0,
+            traces_dropped: 0,
+            backends: snapshot.backend_metrics(),
+            rate_limits: BTreeMap::new(),
+            redis: None,
+            caches: BTreeMap::new(),
+        };
         metrics.rate_limits = snapshot.limits.metrics();
         metrics.redis = self.inner.store.get().map(|report| report.read());
         metrics.held_bytes = self.inner.memory.held();
         let log = snapshot.access_log.as_ref();
         metrics.access_log_dropped = log.map_or(0, |log| log.dropped());
+        let tracer = snapshot.tracer.as_ref();
+        metrics.traces_dropped = tracer.map_or(0, |tracer| tracer.dropped());
         let caches = snapshot.caches.iter();
         let caches = caches.map(|(name, cache)| (name.clone(), cache.metrics()));
         metrics.caches = caches.collect();
@@ -303,6 +398,25 @@ impl Handle {
         if let Some(log) = &self.snapshot().access_log {
             log.reopen();
         }
+    }
+
+    /// What was counted since the start, as text that monitoring systems read, O(series).
+    pub fn exposition(&self, format: MetricsFormat) -> String {
+        metrics::exposition(self, format)
+    }
+
+    /// What the links to the store report, where there is one.
+    pub(crate) fn store_report(&self) -> Option<&Report> {
+        self.inner.store.get().map(Arc::as_ref)
+    }
+
+    /// How many connections to each backend serve no request.
+    pub(crate) fn unused_connections(&self) -> HashMap<BackendId, u64> {
+        let mut unused = HashMap::new();
+        for upstreams in &*self.inner.upstreams.lock() {
+            upstreams.unused(|id, count| *unused.entry(id.clone()).or_insert(0) += count);
+        }
+        unused
     }
 
     /// The sessions; `None` where there are none.
@@ -353,7 +467,7 @@ impl Handle {
     /// Begins or ends the drain of a backend: no new requests but of clients that affinity binds to it,
     /// while those that run finish. It lasts until the next reload. Returns whether there is such a backend.
     pub fn drain_backend(&self, id: &str, draining: bool) -> bool {
-        let id = lb_core::BackendId::new(id);
+        let id = BackendId::new(id);
         let _unchanged = self.inner.changing.lock();
         let mut pools = self.snapshot().pools.clone().into_values();
         pools.any(|pool| pool.set_draining(&id, draining))
@@ -362,10 +476,49 @@ impl Handle {
     /// Takes a backend out of its pool by its identity, until the next reload; what it is answering goes
     /// on. Returns whether it was there.
     pub fn remove_backend(&self, id: &str) -> bool {
-        let id = lb_core::BackendId::new(id);
+        let id = BackendId::new(id);
         let _unchanged = self.inner.changing.lock();
         let removed = self.snapshot().pools.values().any(|pool| pool.remove(&id));
         self.forget_gone();
         removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, LoadBalancerConfig, ServerConfig};
+
+    fn handle() -> Handle {
+        let pool = LoadBalancerConfig::new(lb_core::Algorithm::RoundRobin);
+        let config = Config::single(ServerConfig::new("127.0.0.1:0").tls_off(), pool).unwrap();
+        let snapshot = Snapshot::build(&config, true, None).unwrap();
+        Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)))
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_worker_that_does_nothing_any_more_is_noticed() {
+        let handle = handle();
+        let (asking, worker) = (runtime(), runtime());
+        handle.add_worker(worker.handle().clone());
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let turning = std::thread::spawn(move || {
+            let _ = worker.block_on(ended);
+            worker
+        });
+        assert!(asking.block_on(handle.responds(Duration::from_secs(60))));
+        drop(end);
+        // Its loop stands still from here on, as if something in it blocked.
+        let worker = turning.join().unwrap();
+        assert!(!asking.block_on(handle.responds(Duration::from_millis(1))));
+        drop(worker);
+        assert!(!asking.block_on(handle.responds(Duration::from_secs(60))));
     }
 }

@@ -3,15 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::{About, AdminListener, Guard, LogControl, Service};
 use crate::admission::{Admissions, Bounds};
+use crate::cache;
+use crate::clock;
 use crate::config::{
-    BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig, RateLimitConfig,
-    ServerConfig, SessionConfig,
+    AdminConfig, BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig,
+    RateLimitConfig, ServerConfig, SessionConfig,
 };
 use crate::discovery::{self, Names};
 use crate::dispatch::Dispatch;
@@ -19,7 +23,10 @@ use crate::drain::Drain;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{ErasedHandler, Handler};
-use crate::listener::{self, Accepted, Acceptor, Sockets, SocketsDraft};
+use crate::listener::{
+    self, Accepted, Acceptor, Inheritance, InheritedSocket, Sockets, SocketsDraft,
+};
+use crate::metrics::{self, Worker, descriptor_limit};
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::redis::{Link, Redis, Store};
 use crate::running::{ConfigSource, Handle, LocalAddress, Outside, Running};
@@ -34,7 +41,10 @@ const DEFAULT: &str = "default";
 pub struct Server {
     pub(crate) config: Config,
     handler: Option<Arc<dyn ErasedHandler>>,
+    log: Option<Arc<dyn LogControl>>,
+    config_path: Option<String>,
     source: Option<Arc<dyn ConfigSource>>,
+    inheritance: Inheritance,
 }
 
 impl Server {
@@ -47,7 +57,10 @@ impl Server {
         Ok(Self {
             config,
             handler: None,
+            log: None,
+            config_path: None,
             source: None,
+            inheritance: Inheritance::default(),
         })
     }
 
@@ -105,9 +118,33 @@ impl Server {
         self.handler = Some(Arc::new(handler));
     }
 
+    /// Gives the server an admin API.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where it would be open to strangers: an address off this machine without a token.
+    pub fn set_admin(&mut self, admin: AdminConfig) -> Result<(), Error> {
+        self.config.admin = Some(admin);
+        self.config.check().map_err(Error::config)
+    }
+
+    /// Lets the admin API read and change how much is logged.
+    pub fn set_log_control(&mut self, control: impl LogControl) {
+        self.log = Some(Arc::new(control));
+    }
+
+    /// Says which file the configuration came from, for operators to read.
+    pub fn set_config_path(&mut self, path: impl Into<String>) {
+        self.config_path = Some(path.into());
+    }
+
     /// Says where the configuration comes from, so that [`Handle::reload_from_source`] reads it again.
     pub fn set_config_source(&mut self, source: impl ConfigSource) {
         self.source = Some(Arc::new(source));
+    }
+
+    /// Lets a listener use a socket that listens already at an address of the configuration, now or after a reload.
+    pub fn inherit(&mut self, socket: InheritedSocket) {
+        self.inheritance.add(socket);
     }
 
     /// Binds every listener and starts the workers, each a thread of its own. Backends that are discovered
@@ -123,34 +160,82 @@ impl Server {
         snapshot.follow_names();
         let threads = self.config.server.workers();
         let admissions = Admissions::new(bounds(&self.config.server));
+        let inheritance = Arc::new(self.inheritance);
+        let admin = self.config.admin.as_ref();
+        let admin = admin
+            .map(|config| {
+                AdminListener::bind(config, &inheritance).map(|listener| (config, listener))
+            })
+            .transpose()?;
         let entropy = Entropy::from_system().map_err(|error| {
             Error::new(ErrorKind::Start, "the system gives no randomness").with_source(error)
         })?;
-        let redis = self.config.redis.as_ref().map(Redis::new).transpose()?;
+        let redis = self
+            .config
+            .redis
+            .as_ref()
+            .map(|redis| Redis::new(redis, snapshot.bounds()))
+            .transpose()?;
         let handle = Handle::new(Arc::new(ArcSwap::from_pointee(snapshot)));
         if let Some(redis) = &redis {
             handle.set_store(redis.report());
         }
+        let entropy = Arc::new(entropy);
+        let mut admin_address = None;
+        let admin = admin.map(|(config, listener)| {
+            admin_address = Some(LocalAddress {
+                listener: "admin".to_owned(),
+                address: listener.address(),
+                is_tls: listener.is_tls(),
+            });
+            let about = About {
+                started: clock::now(),
+                admissions: Arc::clone(&admissions),
+                log: self.log,
+                has_dashboard: config.dashboard,
+                config_path: self.config_path,
+                entropy: Arc::clone(&entropy),
+            };
+            let service = Service::new(
+                handle.clone(),
+                Guard::new(config).with_names(listener.names()),
+                about,
+            );
+            (listener, Arc::new(service))
+        });
         handle.set_names(Arc::clone(&names));
         if let Some(source) = self.source {
             handle.set_source(source);
         }
         let workers = Workers {
             handle: handle.clone(),
+            report_every: self.config.metrics.report,
             handler: self.handler,
             admissions,
             connector: Arc::new(SocketConnector),
             names,
             redis,
             instance: entropy.draw(),
-            entropy: Arc::new(entropy),
+            entropy,
             tracker: TaskTracker::new(),
         };
         let tracker = workers.tracker.clone();
         let addresses = workers
-            .start(threads, &self.config)
+            .start(threads, &self.config, Arc::clone(&inheritance))
             .inspect_err(|_| handle.force())?;
+        for address in inheritance.unused() {
+            tracing::warn!(
+                %address,
+                "a socket was inherited that no listener has the address of: clients of it wait for nothing"
+            );
+        }
+        if let Some((listener, service)) = admin {
+            listener
+                .start(service, handle.drain().clone(), tracker.token())
+                .inspect_err(|_| handle.force())?;
+        }
         Ok(Running {
+            admin: admin_address,
             addresses,
             handle,
             workers: tracker,
@@ -173,21 +258,16 @@ pub(crate) fn bounds(process: &ProcessConfig) -> Bounds {
 /// 90 % of the descriptors that the process may open.
 fn default_max_connections() -> usize {
     const FALLBACK: usize = 1024;
-    let limit = std::fs::read_to_string("/proc/self/limits")
-        .ok()
-        .and_then(|limits| {
-            let line = limits
-                .lines()
-                .find(|line| line.starts_with("Max open files"))?;
-            line.split_whitespace().nth(3)?.parse().ok()
-        })
-        .unwrap_or(FALLBACK);
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let limit = descriptor_limit(&limits).and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.unwrap_or(FALLBACK);
     limit / 10 * 9
 }
 
 /// What is needed to start the workers.
 struct Workers {
     handle: Handle,
+    report_every: Option<Duration>,
     handler: Option<Arc<dyn ErasedHandler>>,
     admissions: Arc<Admissions>,
     connector: Arc<dyn Connector>,
@@ -200,8 +280,17 @@ struct Workers {
 
 impl Workers {
     /// Binds first, so that nothing has started where an address is taken.
-    fn start(self, threads: usize, config: &Config) -> Result<Vec<LocalAddress>, Error> {
-        let mut listeners = Some(SocketsDraft::first(config)?);
+    fn start(
+        self,
+        threads: usize,
+        config: &Config,
+        inheritance: Arc<Inheritance>,
+    ) -> Result<Vec<LocalAddress>, Error> {
+        let mut listeners = Some(SocketsDraft::first(
+            config,
+            &self.handle.snapshot().listeners,
+            &inheritance,
+        )?);
         let mut addresses = Vec::new();
         let mut desks = Vec::with_capacity(threads);
         let mut queues = Vec::with_capacity(threads);
@@ -226,12 +315,13 @@ impl Workers {
             // the kernel's hash would put several heavy ones on one worker.
             if let Some(listeners) = listeners.take() {
                 let desks = Arc::clone(&desks);
-                let sockets = Sockets::new(Acceptor {
+                let acceptor = Acceptor {
                     runtime: runtime.handle().clone(),
                     admissions: Arc::clone(&self.admissions),
                     deal: Arc::new(move |accepted| deal(&desks, accepted)),
                     drain: self.handle.drain().clone(),
-                });
+                };
+                let sockets = Sockets::new(acceptor, Arc::clone(&inheritance));
                 sockets.commit(listeners, config);
                 addresses = sockets.addresses();
                 self.handle.set_outside(Outside {
@@ -239,8 +329,13 @@ impl Workers {
                     admissions: Arc::clone(&self.admissions),
                 });
             }
+            self.handle.add_worker(runtime.handle().clone());
             let link = self.redis.as_ref().map(Redis::link);
-            let pipeline = self.pipeline(link.clone());
+            let shares = self.handle.snapshot().shares_caches();
+            let cache_link = self.redis.as_ref().filter(|_| shares).map(Redis::link);
+            let cache_store = cache_link.clone().or_else(|| link.clone());
+            let cache_store = cache_store.map(|link| Arc::new(link) as Arc<dyn Store>);
+            let pipeline = self.pipeline(Worker::new(number), link.clone(), cache_store.clone());
             let drain = self.handle.drain().clone();
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
@@ -255,6 +350,12 @@ impl Workers {
                 );
                 futures_util::future::join(follow, probe)
             });
+            let report = watch
+                .is_some()
+                .then(|| metrics::report(self.handle.clone(), self.report_every, drain.clone()));
+            let keep_caches = cache_store
+                .filter(|_| watch.is_some())
+                .map(|store| cache::keep(self.handle.clone(), store, drain.clone()));
             let token = self.tracker.token();
             std::thread::Builder::new()
                 .name(format!("lb-worker-{number}"))
@@ -266,8 +367,14 @@ impl Workers {
                         if let Some(watch) = watch {
                             tokio::spawn(watch);
                         }
-                        if let Some(link) = link {
+                        if let Some(report) = report {
+                            tokio::spawn(report);
+                        }
+                        for link in [link, cache_link].into_iter().flatten() {
                             tokio::spawn(link.keep());
+                        }
+                        if let Some(keep) = keep_caches {
+                            tokio::spawn(keep);
                         }
                         work(accepted, pipeline, admissions, drain, load).await;
                     });
@@ -281,7 +388,12 @@ impl Workers {
         Ok(addresses)
     }
 
-    fn pipeline(&self, link: Option<Link>) -> Arc<Pipeline> {
+    fn pipeline(
+        &self,
+        worker: Worker,
+        link: Option<Link>,
+        cache_store: Option<Arc<dyn Store>>,
+    ) -> Arc<Pipeline> {
         let upstreams = Arc::new(Upstreams::new(Arc::clone(&self.connector)));
         self.handle.add_upstreams(Arc::clone(&upstreams));
         let dispatch = Dispatch::new(upstreams, Arc::clone(&self.entropy));
@@ -292,10 +404,12 @@ impl Workers {
         Arc::new(Pipeline::new(
             PipelineParts {
                 handle: self.handle.clone(),
+                worker,
                 handler: self.handler.clone(),
                 entropy: Arc::clone(&self.entropy),
                 instance: self.instance,
                 store,
+                cache_store,
             },
             dispatch,
         ))

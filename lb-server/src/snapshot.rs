@@ -1,6 +1,7 @@
 //! What is in force: routes and pools, made of a configuration, replaced as one.
 
 mod draft;
+mod operate;
 mod policy;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +26,10 @@ use crate::discovery::{self, Found, Place};
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
-use crate::metrics::{BackendCounters, BackendMetrics};
+use crate::metrics::{
+    BackendCounters, BackendMetrics, Bounds, ListenerCounters, PoolCounters, RouteCounters,
+};
+use crate::otel::Tracer;
 use crate::queue::Queue;
 use crate::record::RecordSink;
 use crate::routes::{self, Route};
@@ -34,6 +38,7 @@ use crate::sessions::SessionService;
 use crate::tls::{self, ClientTls};
 
 pub(crate) use draft::Draft;
+use operate::Operated;
 
 /// Everything that an exchange reads of the configuration.
 #[derive(Debug)]
@@ -57,6 +62,13 @@ pub(crate) struct Snapshot {
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// Fields of requests that the access log tells.
     pub(crate) logged_fields: Vec<HeaderName>,
+    /// What is counted of each listener.
+    pub(crate) listeners: BTreeMap<String, Arc<ListenerCounters>>,
+    /// What is counted of requests that no route takes.
+    pub(crate) unrouted: RouteCounters,
+    /// Kept across reloads: what was counted cannot be sorted into other buckets.
+    bounds: Arc<Bounds>,
+    pub(crate) tracer: Option<Arc<Tracer>>,
     /// Who takes the records of exchanges.
     pub(crate) sinks: Vec<Arc<dyn RecordSink>>,
 }
@@ -73,7 +85,10 @@ pub(crate) struct PoolEntry {
     pub(crate) queue: Arc<Queue>,
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) affinity: Option<Box<Affinity>>,
+    pub(crate) counters: Arc<PoolCounters>,
+    bounds: Arc<Bounds>,
     config: LoadBalancerConfig,
+    operated: Arc<Operated>,
     targets: Arc<RwLock<Targets>>,
     /// Made with the first `https://` backend: reading the authorities once is enough.
     tls: Mutex<Option<ClientTls>>,
@@ -93,6 +108,7 @@ pub(crate) struct BackendTarget {
     pub(crate) tls: Option<BackendTls>,
     pub(crate) timeouts: PoolTimeouts,
     pub(crate) counters: Arc<BackendCounters>,
+    pub(crate) pool_counters: Arc<PoolCounters>,
     /// Its pool's.
     pub(crate) queue: Arc<Queue>,
     /// Whether its backend was removed, or is elsewhere by now.
@@ -128,6 +144,14 @@ pub(crate) struct BackendTls {
     pub(crate) server_name: ServerName<'static>,
 }
 
+impl BackendTarget {
+    /// Its identity within its pool: its name, or its URL.
+    pub(crate) fn label(&self) -> &str {
+        let id = self.id.as_str();
+        id.get(self.pool.len() + 1..).unwrap_or(id)
+    }
+}
+
 impl Snapshot {
     /// Has the backends of all pools be those that their names stand for.
     pub(crate) fn follow_names(&self) {
@@ -148,6 +172,27 @@ impl Snapshot {
             cache
                 .purge_uncovered(|host, path| routes::are_covered(&self.routes, cache, host, path));
         }
+    }
+
+    /// What durations are sorted into.
+    pub(crate) fn bounds(&self) -> &Arc<Bounds> {
+        &self.bounds
+    }
+
+    fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.name == name)
+    }
+
+    /// What was counted of each route, and under the empty name of what none took.
+    pub(crate) fn route_counters(&self) -> impl Iterator<Item = (&str, &RouteCounters)> {
+        let routes = self.routes.iter();
+        let routes = routes.map(|route| (route.name.as_str(), &route.counters));
+        routes.chain([("", &self.unrouted)])
+    }
+
+    /// Whether any cache is shared with other instances.
+    pub(crate) fn shares_caches(&self) -> bool {
+        self.caches.values().any(|cache| cache.is_shared())
     }
 
     /// What was counted of each backend.
@@ -189,6 +234,7 @@ impl PoolEntry {
             return Err(self.wrong(text));
         }
         let id = self.insert(config)?;
+        self.operated.note(&id, clock::now());
         self.seal();
         Ok(id)
     }
@@ -245,7 +291,11 @@ impl PoolEntry {
             url: config.url.clone(),
             tls: self.tls_of(config)?,
             timeouts: self.config.timeouts.clone(),
-            counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
+            counters: before.map_or_else(
+                || Arc::new(BackendCounters::new(Arc::clone(&self.bounds))),
+                |before| Arc::clone(&before.counters),
+            ),
+            pool_counters: Arc::clone(&self.counters),
             queue: Arc::clone(&self.queue),
             is_gone: AtomicBool::new(false),
         };
@@ -323,13 +373,10 @@ impl PoolEntry {
         self.seal();
     }
 
-    fn id_of(&self, label: &str) -> BackendId {
-        BackendId::new(format!("{}/{label}", self.name))
-    }
-
     /// Takes a backend out; what it is answering goes on.
     pub(crate) fn remove(&self, id: &BackendId) -> bool {
         let removed = self.balancer.remove(id);
+        self.operated.forget(id);
         if let Some(target) = self.targets.write().0.remove(id) {
             target.give_up();
         }
@@ -342,7 +389,11 @@ impl PoolEntry {
     /// Begins or ends the drain of a backend. Returns whether there is such a backend.
     pub(crate) fn set_draining(&self, id: &BackendId, draining: bool) -> bool {
         let is_known = self.balancer.set_draining(id, draining);
-        self.queue.wake_all(clock::now());
+        let now = clock::now();
+        if is_known {
+            self.operated.note(id, now);
+        }
+        self.queue.wake_all(now);
         is_known
     }
 

@@ -16,6 +16,8 @@ mod health;
 mod limits;
 mod malformed;
 mod memory;
+mod metrics;
+mod operate;
 mod queue;
 mod record;
 mod reload;
@@ -23,6 +25,8 @@ mod retry;
 mod sessions;
 mod targets;
 mod timeouts;
+#[cfg(feature = "redis")]
+mod two_servers;
 mod wear;
 mod wire;
 
@@ -47,6 +51,7 @@ use crate::drain::Drain;
 use crate::entropy::Entropy;
 use crate::handler::{ErasedHandler, Handler};
 use crate::listener::{Accepted, Listener, Socket};
+use crate::metrics::Worker;
 use crate::pipeline::{Pipeline, PipelineParts};
 use crate::probe;
 use crate::redis::Store;
@@ -175,7 +180,8 @@ impl Proxy {
     ) -> Self {
         let snapshot = Snapshot::build(config, handler.is_some(), None).unwrap();
         let (name, listener) = config.listeners.first_key_value().unwrap();
-        let listener = Arc::new(Listener::build(name, listener, None).unwrap());
+        let counters = Arc::clone(&snapshot.listeners[name]);
+        let listener = Arc::new(Listener::build(name, listener, counters, None).unwrap());
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let has_handler = handler.is_some();
         let handle = Handle::new(Arc::clone(&snapshot));
@@ -187,10 +193,12 @@ impl Proxy {
         let pipeline = Arc::new(Pipeline::new(
             PipelineParts {
                 handle: handle.clone(),
+                worker: Worker::new(0),
                 handler,
                 entropy: Arc::clone(&entropy),
                 instance: 0x5eed,
-                store,
+                store: store.clone(),
+                cache_store: store.clone(),
             },
             Dispatch::new(upstreams, Arc::clone(&entropy)),
         ));
@@ -201,6 +209,9 @@ impl Proxy {
             exempt: Vec::new(),
         });
         let drain = handle.drain().clone();
+        if let Some(store) = store {
+            tokio::spawn(crate::cache::keep(handle.clone(), store, drain.clone()));
+        }
         let (queue, accepted) = mpsc::unbounded_channel();
         tokio::spawn(probe::watch(
             handle.clone(),

@@ -1,5 +1,6 @@
 //! TLS: certificates, and what is believed of backends.
 
+mod describe;
 mod pem;
 mod resolver;
 mod self_signed;
@@ -19,6 +20,7 @@ use rustls::server::ResolvesServerCert;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use crate::admin::CertificateStatus;
 use crate::config::{BackendTlsConfig, ListenerTls, Protocol, TlsVersion};
 use resolver::Resolver;
 
@@ -83,6 +85,21 @@ pub(crate) struct ServerTls {
 }
 
 impl ServerTls {
+    /// What the certificates say of themselves.
+    pub(crate) fn describe(&self, listener: &str) -> Vec<CertificateStatus> {
+        let is_self_signed = matches!(self.made_of, ListenerTls::SelfSigned { .. });
+        self.certificates
+            .iter()
+            .filter_map(|it| describe::describe(listener, it, is_self_signed))
+            .collect()
+    }
+
+    /// The names that they are good for.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let described = self.describe("");
+        described.into_iter().flat_map(|it| it.names).collect()
+    }
+
     /// Whether clients are shown the same certificates.
     pub(crate) fn has_certificates_of(&self, other: &Self) -> bool {
         self.certificates == other.certificates

@@ -24,8 +24,10 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(crate) use frames::{FrameCounts, FrameLimits, FrameRole};
+pub(crate) use frames::{Flood, FrameCounts, FrameLimits, FrameRole};
 use link::Link;
+
+use crate::metrics::OpenConnection;
 
 /// What a connection runs on: a socket, or a pipe in tests.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -42,6 +44,8 @@ pub(crate) struct Transport {
     server_name: Option<Box<str>>,
     is_tls: bool,
     tls_version: Option<&'static str>,
+    /// Counts it as long as it is open, where it leads to a backend.
+    _counted: Option<OpenConnection>,
 }
 
 impl Transport {
@@ -52,6 +56,7 @@ impl Transport {
             server_name: None,
             is_tls: false,
             tls_version: None,
+            _counted: None,
         }
     }
 
@@ -84,6 +89,7 @@ impl Transport {
             alpn: link.alpn().map(Into::into),
             server_name: link.server_name().map(Into::into),
             tls_version: link.tls_version(),
+            _counted: None,
             link: Arc::new(Mutex::new(link)),
             is_tls: true,
         })
@@ -102,6 +108,14 @@ impl Transport {
     /// The protocol both sides agreed on.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
         self.alpn.as_deref()
+    }
+
+    /// Has it counted as long as it is open.
+    pub(crate) fn counted(self, counted: OpenConnection) -> Self {
+        Self {
+            _counted: Some(counted),
+            ..self
+        }
     }
 
     /// The version both sides agreed on, as OpenSSL writes it (`TLSv1.3`).

@@ -9,6 +9,7 @@ use http_body::Frame;
 
 use crate::body::BodyError;
 use crate::transport::Transport;
+use connections::BackendConnections;
 
 pub(crate) mod connect;
 pub(crate) mod connections;
@@ -63,14 +64,15 @@ pub(crate) enum Event {
 ///
 /// Boxed, because it moves from hand to hand until its response's body has it.
 pub(crate) enum Attempt {
-    Http1(Box<http1::Exchange<Transport>>),
+    /// And where its connection goes at its end.
+    Http1(Box<http1::Exchange<Transport>>, Arc<BackendConnections>),
     Http2(Box<http2::Exchange>),
 }
 
 impl Attempt {
     pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, UpstreamError>> {
         match self {
-            Self::Http1(exchange) => exchange.poll_head(cx).map(|head| match head {
+            Self::Http1(exchange, _) => exchange.poll_head(cx).map(|head| match head {
                 Ok(http1::Event::Informational(interim)) => Ok(Event::Interim(interim)),
                 Ok(http1::Event::Final(response)) => Ok(Event::Final(response)),
                 Err(error) => match UpstreamError::from(error) {
@@ -88,7 +90,7 @@ impl Attempt {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match self {
-            Self::Http1(exchange) => exchange.poll_frame(cx).map_err(UpstreamError::from),
+            Self::Http1(exchange, _) => exchange.poll_frame(cx).map_err(UpstreamError::from),
             Self::Http2(exchange) => exchange.poll_frame(cx),
         }
     }
@@ -96,14 +98,14 @@ impl Attempt {
     /// Goes on with the upload while nobody takes the response.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
         match self {
-            Self::Http1(exchange) => exchange.poll_upload(cx),
+            Self::Http1(exchange, _) => exchange.poll_upload(cx),
             Self::Http2(exchange) => exchange.drive(cx),
         }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
         match self {
-            Self::Http1(exchange) => exchange.is_end_stream(),
+            Self::Http1(exchange, _) => exchange.is_end_stream(),
             Self::Http2(exchange) => exchange.is_end_stream(),
         }
     }
@@ -111,7 +113,7 @@ impl Attempt {
     /// The exact length of the response's body, where its head told it.
     pub(crate) fn body_length(&self, head: &http::HeaderMap) -> Option<u64> {
         match self {
-            Self::Http1(exchange) => exchange.body_length(),
+            Self::Http1(exchange, _) => exchange.body_length(),
             // `h2` holds the stream to it.
             Self::Http2(_) => head
                 .get(http::header::CONTENT_LENGTH)?
@@ -125,7 +127,7 @@ impl Attempt {
     /// Whether the backend has the whole request, so that the answer is its turn.
     pub(crate) fn is_upload_done(&self) -> bool {
         match self {
-            Self::Http1(exchange) => exchange.is_upload_done(),
+            Self::Http1(exchange, _) => exchange.is_upload_done(),
             Self::Http2(exchange) => exchange.is_upload_done(),
         }
     }
@@ -147,7 +149,7 @@ impl From<http1::Http1Error> for UpstreamError {
 impl std::fmt::Debug for Attempt {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
-            Self::Http1(_) => "Attempt::Http1",
+            Self::Http1(..) => "Attempt::Http1",
             Self::Http2(_) => "Attempt::Http2",
         })
     }

@@ -75,6 +75,7 @@ fn a_rich_configuration_is_read_as_meant() {
     assert_eq!(limit.algorithm, RateLimitAlgorithm::SlidingWindow);
     assert_eq!(limit.key[2].to_string(), "header:x-api-key");
     assert_eq!(config.routes[1].rate_limits, ["per-client"]);
+    assert_eq!(config.metrics.duration_buckets, [0.001, 0.1, 2.0]);
     let redis = config.redis.as_ref().unwrap();
     assert_eq!(redis.url[0].to_string(), "rediss://a.internal:6379/0");
     assert_eq!(redis.on_store_error, OnStoreError::Deny);

@@ -7,16 +7,22 @@
 
 #[path = "config_errors/access_log.rs"]
 mod access_log;
+#[path = "config_errors/admin.rs"]
+mod admin;
 #[path = "config_errors/cache.rs"]
 mod cache;
 #[path = "config_errors/discovery.rs"]
 mod discovery;
 #[path = "config_errors/limits.rs"]
 mod limits;
+#[path = "config_errors/metrics.rs"]
+mod metrics;
 #[path = "config_errors/resilience.rs"]
 mod resilience;
 #[path = "config_errors/sessions.rs"]
 mod sessions;
+#[path = "config_errors/tracing.rs"]
+mod tracing;
 
 use std::fmt::Write as _;
 
@@ -90,7 +96,7 @@ fn syntax_and_shape() {
             ),
             ("no quotes", "listen = 127.0.0.1\n".into()),
             ("empty", String::new()),
-            ("unknown key", top("tracing = { endpoint = \"http://a\" }")),
+            ("unknown key", top("acme = { email = \"a@b\" }")),
             (
                 "misspelt key",
                 "listn = \"127.0.0.1:8443\"\nbackends = [\"http://a:1\"]\n".into(),

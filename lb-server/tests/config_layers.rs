@@ -181,3 +181,12 @@ fn warnings_have_a_place() {
       = help: write `algorithm = "weighted-round-robin"`
     "#);
 }
+
+#[test]
+fn where_a_running_server_is_asked_is_no_key() {
+    let asked = layers(SHORT, &[("LB_ADMIN", "127.0.0.1:9900")]);
+    assert!(!asked.has_overrides());
+    assert!(load(&asked).config.admin.is_none());
+    let configured = layers(SHORT, &[("LB_ADMIN__ADDRESS", "127.0.0.1:9900")]);
+    assert!(load(&configured).config.admin.is_some());
+}

@@ -29,7 +29,7 @@ use clap::Args;
 
 use self::backend::Backends;
 use self::measure::{Bench, Effort, Outcome};
-use self::peer::{Candidate, PEERS, Peer};
+use self::peer::{Candidate, PEERS, Peer, VARIANTS};
 use self::process::Directory;
 pub(crate) use self::statistics::number;
 pub(crate) use self::table::render;
@@ -194,6 +194,12 @@ fn candidates(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Candid
         Peer::Ours,
         &binary(arguments.binary.as_deref(), workspace)?,
     )?];
+    for peer in VARIANTS {
+        found.push(Candidate {
+            peer,
+            ..found[0].clone()
+        });
+    }
     if let Some(other) = &arguments.against {
         found.push(build(Peer::Against, other)?);
     }

@@ -5,6 +5,8 @@
 mod bench;
 mod chaos;
 mod check;
+mod fuzz;
+mod package;
 mod programs;
 mod steps;
 mod test;
@@ -45,6 +47,12 @@ enum Chore {
     /// Each scenario is a fault (a backend killed, frozen, slow, lying, all of them gone, the proxy
     /// asked to end) under requests at a fixed rate. Results go to a table, and to `target/chaos/`.
     Chaos(chaos::Arguments),
+    /// Builds the Debian package into `target/debian/`, with manual pages and completions.
+    Package(package::Arguments),
+    /// Feeds what strangers write to what reads it: cookies, fields, records, configurations.
+    ///
+    /// Runs for a bounded time and repeats exactly by its seed.
+    Fuzz(fuzz::Arguments),
     /// Checks the rules of layout that neither rustfmt nor clippy knows.
     Tidy,
 }
@@ -73,6 +81,8 @@ fn main() -> ExitCode {
         Chore::Check(_) => check::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Chaos(arguments) => chaos::run(&arguments),
+        Chore::Package(arguments) => package::run(&arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Tidy => tidy::run(),
     };
     match done {

@@ -18,7 +18,7 @@ struct Program {
     package: &'static str,
 }
 
-const PROGRAMS: [Program; 10] = [
+const PROGRAMS: [Program; 13] = [
     Program {
         name: "nginx",
         package: "nginx",
@@ -52,12 +52,24 @@ const PROGRAMS: [Program; 10] = [
         package: "python3",
     },
     Program {
+        name: "promtool",
+        package: "prometheus",
+    },
+    Program {
+        name: "systemd-analyze",
+        package: "systemd",
+    },
+    Program {
         name: "redis-server",
         package: "redis-server",
     },
     Program {
         name: "redis-cli",
         package: "redis-tools",
+    },
+    Program {
+        name: "chromium",
+        package: "chromium",
     },
 ];
 
@@ -163,7 +175,7 @@ pub(crate) fn may_install() -> bool {
 }
 
 fn works(interpreter: &Path) -> bool {
-    quietly(Command::new(interpreter).args(["-c", "import grpc, h2, httpx"]))
+    quietly(Command::new(interpreter).args(["-c", "import grpc, h2, httpx, playwright"]))
 }
 
 fn quietly(command: &mut Command) -> bool {

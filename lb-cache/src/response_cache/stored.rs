@@ -1,5 +1,7 @@
 //! A stored response: head, body, rules and tags.
 
+mod wire;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -105,6 +107,11 @@ impl StoredResponse {
     /// The body.
     pub const fn body(&self) -> &StoredBody {
         &self.body
+    }
+
+    /// Its tags.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().map(|tag| &**tag)
     }
 
     /// Whether it has a tag.

@@ -55,6 +55,10 @@ impl HttpDate {
         }
     }
 
+    pub(crate) const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
     /// Seconds since [`HttpDate::EPOCH`], negative before it.
     pub const fn seconds(self) -> i64 {
         self.0

@@ -1,5 +1,7 @@
 //! What is kept of a response's caching rules: read once when it is stored, compared at each hit.
 
+mod wire;
+
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED};
@@ -175,6 +177,20 @@ impl ResponsePolicy {
     /// Bytes that it holds on the heap, beside its own size.
     pub fn heap_bytes(&self) -> usize {
         self.vary.heap_bytes()
+    }
+
+    /// How much longer it is of use: while it is fresh, and while it may be sent stale by its own word or by the rules.
+    pub fn useful_for(&self, rules: &CacheRules, now: Instant) -> Duration {
+        if self.no_cache {
+            return Duration::ZERO;
+        }
+        let none = RequestDirectives::default();
+        let window = self
+            .error_window(&none, rules, Failure::Unreachable)
+            .max(self.error_window(&none, rules, Failure::Status))
+            .max(self.revalidation_window(rules));
+        let end = self.freshness.lifetime().saturating_add(window);
+        end.saturating_sub(self.freshness.age(now))
     }
 
     /// Makes a response stale as of `now`, so that it is validated before it is sent again.

@@ -1,5 +1,7 @@
 //! `Vary`: which requests a stored response answers (RFC 9111 §4.1), and the responses of one key that differ by it.
 
+mod wire;
+
 use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -92,6 +94,37 @@ impl Vary {
         hasher.finish()
     }
 
+    /// Writes what the request had in those of the fields that `wanted` accepts, as [`Vary::write_selection`] writes it of
+    /// another request.
+    pub fn write_own_selection(&self, out: &mut Vec<u8>, wanted: impl Fn(&HeaderName) -> bool) {
+        for Selecting { name, value } in self.0.iter().filter(|one| wanted(&one.name)) {
+            write_selected(out, name, value.as_deref().map(members));
+        }
+    }
+
+    /// Writes what a request has in these fields: the same for all requests that responses varying by them do not tell
+    /// apart, whatever their lines and, where it does not count, their order.
+    ///
+    /// For a store outside of this process, where variants are found by name. Texts that are equal are no promise:
+    /// [`Vary::matches`] decides.
+    pub fn write_selection<'n>(
+        out: &mut Vec<u8>,
+        names: impl IntoIterator<Item = &'n HeaderName>,
+        request: &HeaderMap,
+    ) {
+        for name in names {
+            let lines = request.get_all(name).into_iter();
+            let is_there = request.contains_key(name);
+            let members = lines.flat_map(|line| members(line.as_bytes()));
+            write_selected(out, name, is_there.then_some(members));
+        }
+    }
+
+    /// The names of the fields, in order.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &HeaderName> {
+        self.0.iter().map(|selecting| &selecting.name)
+    }
+
     /// Bytes that it holds on the heap, names included as if none were well known.
     pub fn heap_bytes(&self) -> usize {
         let text = |selecting: &Selecting| {
@@ -135,13 +168,39 @@ impl Selecting {
         if asked().eq(members(stored)) {
             return true;
         }
-        let unordered = self.name == ACCEPT_ENCODING || self.name == ACCEPT_LANGUAGE;
-        unordered
+        is_unordered(&self.name)
             && members(stored).count() <= MAX_UNORDERED
             && asked().take(MAX_UNORDERED + 1).count() == members(stored).count()
             && asked().all(|one| members(stored).any(|other| one.eq_ignore_ascii_case(other)))
             && members(stored).all(|one| asked().any(|other| one.eq_ignore_ascii_case(other)))
     }
+}
+
+fn write_selected<'a>(
+    out: &mut Vec<u8>,
+    name: &HeaderName,
+    members: Option<impl Iterator<Item = &'a [u8]>>,
+) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    if let Some(members) = members {
+        let mut members: Vec<Vec<u8>> = members.map(<[u8]>::to_vec).collect();
+        if is_unordered(name) {
+            for member in &mut members {
+                member.make_ascii_lowercase();
+            }
+            members.sort_unstable();
+        }
+        out.push(b':');
+        for member in members {
+            out.extend_from_slice(&member);
+            out.push(b',');
+        }
+    }
+    out.push(b'\n');
+}
+
+fn is_unordered(name: &HeaderName) -> bool {
+    *name == ACCEPT_ENCODING || *name == ACCEPT_LANGUAGE
 }
 
 fn joined(request: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {

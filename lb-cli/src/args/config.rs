@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::DiffArguments;
+
 /// Write a commented configuration to start from
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -36,6 +38,7 @@ pub(crate) struct ConfigArguments {
 pub(crate) enum ConfigCommand {
     Show(ShowArguments),
     Convert(ConvertArguments),
+    Diff(DiffArguments),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
 }

@@ -56,6 +56,11 @@ pub(crate) struct ServeArguments {
     #[command(flatten)]
     pub(crate) tls: TlsArguments,
 
+    /// Address of the admin API, TCP or unix:PATH, or `off` [default: that of `[admin]`; in the demonstration
+    /// 127.0.0.1:9900]
+    #[arg(long, value_name = "ADDR|off")]
+    pub(crate) admin: Option<String>,
+
     /// Set one value of the configuration, such as pools.api.algorithm=ip-hash; repeat for more
     #[arg(long, value_name = "PATH=VALUE", value_parser = assignment)]
     pub(crate) set: Vec<(String, String)>,

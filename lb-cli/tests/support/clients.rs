@@ -1,11 +1,11 @@
-//! Clients written by others: curl, h2load, node's http2.
+//! Clients written by others: curl, h2load, node's http2, Chromium.
 
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::files::Directory;
-use super::process::{node, program, run, succeed};
+use super::process::{PATIENCE, Process, node, program, python, run, succeed, succeed_within};
 
 /// One request by curl.
 pub(crate) struct Curl {
@@ -124,6 +124,16 @@ pub(crate) fn node_requests(url: &str, requests: &Value) -> Vec<Value> {
     serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
 }
 
+/// What headless Chromium saw, steered by a script of `peers/` that prints it as JSON.
+pub(crate) fn chromium(script: &str, arguments: &[&str]) -> Value {
+    let browser = program("chromium", "chromium");
+    let mut command = python(script);
+    command.arg(browser.get_program()).args(arguments);
+    // A browser takes a while, and each of its many steps has a deadline of its own.
+    let printed = succeed_within(4 * PATIENCE, &mut command);
+    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+}
+
 /// What h2load counted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Load {
@@ -186,4 +196,11 @@ fn h2load(
         failed: number("requests:", " failed"),
         status_2xx: number("status codes:", " 2xx"),
     }
+}
+
+/// Some 200 requests a second by h2load, until this is dropped.
+pub(crate) fn steady_load(url: &str) -> Process {
+    let mut command = program("h2load", "nghttp2-client");
+    command.args(["-D", "600", "-c", "4", "-m", "10", "--rps", "50", url]);
+    Process::start("h2load", &mut command)
 }

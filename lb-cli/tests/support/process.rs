@@ -1,7 +1,7 @@
 //! Foreign programs: found, started, read, ended.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -70,6 +70,12 @@ impl Process {
         }
     }
 
+    /// Gives the program a line to read.
+    pub(crate) fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("stdin is piped");
+        writeln!(input, "{line}").expect("the program reads");
+    }
+
     /// What the program wrote to standard error so far.
     pub(crate) fn messages(&self) -> String {
         self.messages.lock().expect("no holder panics").clone()
@@ -133,10 +139,15 @@ impl Ended {
 
 /// Runs a program to its end.
 pub(crate) fn run(command: &mut Command) -> Ended {
+    run_within(PATIENCE, command)
+}
+
+/// Runs a program that has more to do than others.
+pub(crate) fn run_within(patience: Duration, command: &mut Command) -> Ended {
     let mut child = spawn(command.stdin(Stdio::null()));
     let output = drain(child.stdout.take());
     let errors = drain(child.stderr.take());
-    let ended = wait(&mut child, PATIENCE);
+    let ended = wait(&mut child, patience);
     if ended.is_none() {
         let _ = child.kill();
         let _ = child.wait();
@@ -146,7 +157,7 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     let output = output.join().expect("reading does not panic");
     let Some(status) = ended else {
         let text = String::from_utf8_lossy(&output).into_owned();
-        panic!("{command:?} did not end within {PATIENCE:?}\n{text}\n{messages}");
+        panic!("{command:?} did not end within {patience:?}\n{text}\n{messages}");
     };
     Ended {
         code: status.code(),
@@ -157,7 +168,12 @@ pub(crate) fn run(command: &mut Command) -> Ended {
 
 /// Runs a program that must succeed and gives its output.
 pub(crate) fn succeed(command: &mut Command) -> String {
-    let ended = run(command);
+    succeed_within(PATIENCE, command)
+}
+
+/// Runs a program that must succeed and has more to do than others.
+pub(crate) fn succeed_within(patience: Duration, command: &mut Command) -> String {
+    let ended = run_within(patience, command);
     assert!(
         ended.code == Some(0),
         "{command:?} ended with {:?}\n{}\n{}",
@@ -194,6 +210,8 @@ pub(crate) fn python(script: &str) -> Command {
     command
         .env("NO_PROXY", "*")
         .env("no_proxy", "*")
+        // Scripts that import another of `peers/` would leave its bytecode among the sources.
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(peer(script));
     command
 }

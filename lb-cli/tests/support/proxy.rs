@@ -10,6 +10,7 @@ use super::process::Process;
 pub(crate) struct Proxy {
     pub(crate) process: Process,
     pub(crate) certificates: Certificates,
+    /// With `admin` where there is one.
     urls: BTreeMap<String, String>,
     // Dropped last: the configuration and the certificates are in it.
     _directory: Directory,
@@ -44,6 +45,10 @@ impl Proxy {
             let (name, url) = listening(&process);
             urls.insert(name, url);
         }
+        if rest.contains("[admin]") {
+            let url = process.line_after("admin url=");
+            urls.insert("admin".to_owned(), url);
+        }
         Self {
             process,
             certificates,
@@ -66,6 +71,11 @@ impl Proxy {
         &self.urls["tls"]
     }
 
+    /// Where the admin API is, if `[admin]` says so.
+    pub(crate) fn admin(&self) -> &str {
+        &self.urls["admin"]
+    }
+
     /// `http://127.0.0.1:PORT`.
     pub(crate) fn plain(&self) -> &str {
         &self.urls["plain"]
@@ -76,7 +86,8 @@ impl Proxy {
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lb-cli"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LB_") {
+        let text = name.to_string_lossy();
+        if ["LB_", "OTEL_"].iter().any(|ours| text.starts_with(ours)) {
             command.env_remove(name);
         }
     }

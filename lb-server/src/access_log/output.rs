@@ -8,13 +8,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::AccessLogOutput;
+use crate::spool::Drain;
 
 /// How long to wait where a stream that somebody else made non-blocking is full.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// An open destination.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     destination: AccessLogOutput,
     file: File,
     /// Whether the last write failed, which is said once.
@@ -25,57 +26,19 @@ pub(super) struct Output {
 
 impl Output {
     /// Opens a destination; a file is made where there is none, readable for its owner and group.
-    pub(super) fn open(destination: AccessLogOutput) -> io::Result<Self> {
+    pub(crate) fn open(destination: AccessLogOutput) -> io::Result<Self> {
         let file = open(&destination)?;
         Ok(Self::on(destination, file))
     }
 
     /// Writes to what is open already.
-    pub(super) fn on(destination: AccessLogOutput, file: File) -> Self {
+    pub(crate) fn on(destination: AccessLogOutput, file: File) -> Self {
         Self {
             destination,
             file,
             is_failing: false,
             is_torn: false,
         }
-    }
-
-    /// Opens a file anew, after it was renamed; on failure the old one goes on.
-    pub(super) fn reopen(&mut self) {
-        let AccessLogOutput::File(path) = &self.destination else {
-            return;
-        };
-        match open(&self.destination) {
-            Ok(file) => {
-                self.file = file;
-                self.is_torn = false;
-                tracing::info!(path = %path.display(), "access log reopened");
-            }
-            Err(error) => tracing::error!(
-                %error,
-                path = %path.display(),
-                "the access log cannot be reopened; the old file goes on"
-            ),
-        }
-    }
-
-    /// Writes whole lines and returns how many of them are lost.
-    pub(super) fn write(&mut self, lines: &[u8]) -> u64 {
-        let mut rest = lines;
-        let result = self.mend().and_then(|()| self.write_all(&mut rest));
-        match result {
-            Ok(()) if self.is_failing => {
-                self.is_failing = false;
-                tracing::info!("the access log is written again");
-            }
-            Ok(()) => {}
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_failing, true) {
-                    tracing::error!(%error, "the access log cannot be written; lines are lost");
-                }
-            }
-        }
-        rest.iter().filter(|byte| **byte == b'\n').count() as u64
     }
 
     /// Ends a line that is there in part, so that the next one is whole.
@@ -101,6 +64,45 @@ impl Output {
             }
         }
         Ok(())
+    }
+}
+
+impl Drain for Output {
+    /// Opens a file anew, after it was renamed; on failure the old one goes on.
+    fn reopen(&mut self) {
+        let AccessLogOutput::File(path) = &self.destination else {
+            return;
+        };
+        match open(&self.destination) {
+            Ok(file) => {
+                self.file = file;
+                self.is_torn = false;
+                tracing::info!(path = %path.display(), "access log reopened");
+            }
+            Err(error) => tracing::error!(
+                %error,
+                path = %path.display(),
+                "the access log cannot be reopened; the old file goes on"
+            ),
+        }
+    }
+
+    fn take(&mut self, lines: &[u8]) -> u64 {
+        let mut rest = lines;
+        let result = self.mend().and_then(|()| self.write_all(&mut rest));
+        match result {
+            Ok(()) if self.is_failing => {
+                self.is_failing = false;
+                tracing::info!("the access log is written again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::error!(%error, "the access log cannot be written; lines are lost");
+                }
+            }
+        }
+        rest.iter().filter(|byte| **byte == b'\n').count() as u64
     }
 }
 
@@ -140,9 +142,9 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let file = File::from(OwnedFd::from(writer));
         let mut output = Output::on(AccessLogOutput::Stdout, file);
-        assert_eq!(output.write(b"begun"), 0);
-        assert_eq!(output.write(b"whole\n"), 0);
-        assert_eq!(output.write(b"next\n"), 0);
+        assert_eq!(output.take(b"begun"), 0);
+        assert_eq!(output.take(b"whole\n"), 0);
+        assert_eq!(output.take(b"next\n"), 0);
         drop(output);
         let mut all = String::new();
         reader.read_to_string(&mut all).unwrap();

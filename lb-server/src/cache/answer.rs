@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::RANGE;
 use http::{HeaderMap, Method};
 use lb_cache::{
     Bypass, CacheKey, CacheRequest, CacheStatus, FillTicket, Forwarded, Joined, Looked,
@@ -34,6 +33,8 @@ enum Why {
     Unkeyed,
     /// Nothing stored answers it.
     Miss(CacheKey, Forwarded),
+    /// Nothing stored here answers it, and it is not to be forwarded.
+    OnlyStored(CacheKey),
     /// What is stored has to be validated first.
     Validate(CacheKey, Box<Served>, Forwarded),
 }
@@ -72,6 +73,9 @@ pub(crate) fn look(
             validate_behind(exchange, cache, incoming, &request, key(), served, now);
             ControlFlow::Break(response)
         }
+        Looked::Unsatisfiable if cache.second().is_some() => {
+            ControlFlow::Continue(Plan::new(Why::OnlyStored(key())))
+        }
         Looked::Unsatisfiable => return Err(Reject::NotCached),
         Looked::Miss(_) => {
             let why = looked_forwarded(&looked);
@@ -108,6 +112,7 @@ pub(crate) async fn go(
     incoming: Box<Incoming>,
     body: Body,
 ) -> Result<Response, Reject> {
+    let is_only_stored = matches!(plan.why, Why::OnlyStored(_));
     let (key, forwarded, stale) = match plan.why {
         Why::Bypass(bypass) => {
             cache.answered(exchange, CacheResult::Bypass);
@@ -122,6 +127,7 @@ pub(crate) async fn go(
             return bypassed(exchange, &status, incoming, body).await;
         }
         Why::Miss(key, forwarded) => (key, forwarded, None),
+        Why::OnlyStored(key) => (key, Forwarded::Miss, None),
         Why::Validate(key, served, forwarded) => (key, forwarded, Some(*served)),
     };
     let asking = Asking {
@@ -131,16 +137,23 @@ pub(crate) async fn go(
         key,
         forwarded,
     };
+    let is_alone = asking.incoming.method == Method::HEAD || asking.is_guarded_or_part();
+    if is_only_stored || stale.is_none() && is_alone {
+        // It fills nothing itself, but what others have stored is as good as what is stored here.
+        if let Some(found) = asking.found_elsewhere().await {
+            return Ok(found);
+        }
+    }
+    if is_only_stored {
+        return Err(Reject::NotCached);
+    }
     if asking.incoming.method == Method::HEAD {
         return match stale {
             Some(stale) => asking.validate_alone(&stale).await,
             None => asking.pass(None).await,
         };
     }
-    let guarded = ["if-match", "if-unmodified-since"]
-        .iter()
-        .any(|name| asking.incoming.headers.contains_key(*name));
-    if stale.is_none() && (guarded || asking.incoming.headers.contains_key(RANGE)) {
+    if stale.is_none() && is_alone {
         // For this client alone: a part fills nothing.
         return asking.pass(Some("range")).await;
     }
@@ -148,7 +161,7 @@ pub(crate) async fn go(
 }
 
 /// Validates in the background what was sent stale; only one does.
-fn validate_behind(
+pub(super) fn validate_behind(
     exchange: &Exchange,
     cache: &Arc<HttpCache>,
     incoming: &Incoming,
@@ -170,6 +183,7 @@ fn validate_behind(
             incoming: Arc::new(incoming),
             key,
             stale: Some(stale),
+            is_shared: true,
         };
         fill.want();
         let filling = Filling::new(Arc::clone(cache), ticket, fill);
@@ -203,13 +217,12 @@ pub(crate) async fn invalidating(
         status: response.status(),
         headers: response.headers(),
     };
-    let now = clock::now();
     for cache in exchange.snapshot().caches.values() {
         let keys = key::with_target(&asked, cache, |uri| {
             invalidates(&asked.method, uri, &received, &cache.rules)
         });
         for key in keys {
-            cache.responses().purge(&key, now);
+            cache.invalidate(&key);
         }
     }
     Ok(response)

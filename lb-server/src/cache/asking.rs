@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE};
 use lb_cache::{
     Answer, CacheKey, CacheRequest, CacheStatus, Entry as _, FillOutcome, FillTicket, Forwarded,
     Joined, Looked, RequestHead, ResponseHead, ResponsePolicy, Served, Validation, stands_in,
 };
 
-use super::answer::{head_of, passed_on, response, send, strip_tags};
+use super::answer::{head_of, passed_on, response, send, strip_tags, validate_behind};
 use super::fetch::{self, Errand, Fetched};
 use super::fill::{Fill, Reader, Told};
 use super::pump::Filling;
@@ -28,6 +29,9 @@ pub(super) struct Asking {
     pub(super) key: CacheKey,
     pub(super) forwarded: Forwarded,
 }
+
+/// What is said of a hit that another instance has stored.
+const FOUND_ELSEWHERE: &str = "store";
 
 /// A follower that is counted until it is told, or leaves.
 struct Following<'a> {
@@ -122,7 +126,11 @@ impl Asking {
                                 Some(head.policy.vary().fingerprint(&self.incoming.headers));
                         }
                         Ok(Told::Over(FillOutcome::Stored)) => {
+                            let is_found = reader.is_found_elsewhere();
                             if let Some(served) = self.usable() {
+                                if is_found {
+                                    return Ok(self.found(&served));
+                                }
                                 return Ok(self.share(&served));
                             }
                         }
@@ -183,6 +191,13 @@ impl Asking {
             incoming: Arc::clone(&self.incoming),
             key: self.key.clone(),
             stale: stale.clone(),
+            is_shared: match &stale {
+                None => true,
+                Some(stale) => {
+                    self.forwarded == Forwarded::Stale
+                        && !stale.entry.policy().is_validated_each_time()
+                }
+            },
         };
         let led = fetch::Led::new(errand, filling, Arc::clone(&fill), reader);
         let (fetched, reader) = led.await?;
@@ -236,6 +251,21 @@ impl Asking {
                 status.append_to(response.headers_mut());
                 response
             }
+            Fetched::Found(served) => self.found(&served),
+            Fetched::FoundStale(served) => {
+                self.answered(CacheResult::Stale);
+                let mut status = CacheStatus::hit(self.exchange.pseudonym(), served.ttl_seconds);
+                status.detail = Some("stale-while-revalidate");
+                let response = send(&self.exchange, &self.head(), &served, &status);
+                let head = self.head();
+                if let Ok(request) = CacheRequest::of(&head, &self.cache.rules) {
+                    let key = self.key.clone();
+                    let (exchange, cache) = (&self.exchange, &self.cache);
+                    let now = clock::now();
+                    validate_behind(exchange, cache, &self.incoming, &request, key, served, now);
+                }
+                response
+            }
             Fetched::Stale(served, detail, received) => {
                 status.fwd_status = received;
                 self.stale_with(&served, status, detail)
@@ -260,6 +290,49 @@ impl Asking {
             Body::new(reader.into_body(head.length))
         };
         response(answer.status(&head.policy), headers, body, &status)
+    }
+
+    /// Whether it asks for a part, or guards a state: the response would be for it alone.
+    pub(super) fn is_guarded_or_part(&self) -> bool {
+        [RANGE, IF_MATCH, IF_UNMODIFIED_SINCE]
+            .iter()
+            .any(|name| self.incoming.headers.contains_key(name))
+    }
+
+    /// Answers with what another instance has stored, if that is of use; whoever comes meanwhile waits for it.
+    pub(super) async fn found_elsewhere(&self) -> Option<Response> {
+        let (second, store) = (self.cache.second()?, self.exchange.cache_store()?);
+        let head = self.head();
+        let request = CacheRequest::of(&head, &self.cache.rules).ok()?;
+        let responses = self.cache.responses();
+        let make = |_: &FillTicket| Arc::<Fill>::default();
+        let (key, rules) = (&self.key, &self.cache.rules);
+        match responses.join(key, &request, rules, None, make, clock::now()) {
+            Joined::Hit(served) => Some(self.found(&served)),
+            Joined::Lead(ticket, fill) => {
+                let filling = Filling::new(Arc::clone(&self.cache), ticket, fill);
+                let looked = second.lookup(&self.cache, key, &request, store).await;
+                let Looked::Hit(served) = looked else {
+                    filling.finish(FillOutcome::Failed);
+                    return None;
+                };
+                filling.keep_found(Arc::clone(&served.entry));
+                Some(self.found(&served))
+            }
+            Joined::Follow { ticket, .. } => {
+                responses.leave(&ticket);
+                None
+            }
+            Joined::Pass(_) => None,
+        }
+    }
+
+    /// Answers with what another instance has stored.
+    fn found(&self, served: &Served) -> Response {
+        self.answered(CacheResult::Hit);
+        let mut status = CacheStatus::hit(self.exchange.pseudonym(), served.ttl_seconds);
+        status.detail = Some(FOUND_ELSEWHERE);
+        send(&self.exchange, &self.head(), served, &status)
     }
 
     /// Answers with what another's fill stored.

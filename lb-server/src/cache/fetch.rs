@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use lb_cache::{
-    CacheKey, Entry as _, FillOutcome, HeadUpdate, Received, Refusal, RequestDirectives,
-    ResponseHead, ResponsePolicy, Served, Storability, StoredResponse, TAG_FIELDS, Validated,
-    ask_for_fill, ask_to_validate, stands_in, stored_fields, tags,
+    CacheKey, CacheRequest, Entry as _, FillOutcome, HeadUpdate, Looked, Received, Refusal,
+    RequestDirectives, ResponseHead, ResponsePolicy, Served, Storability, StoredResponse,
+    TAG_FIELDS, Validated, ask_for_fill, ask_to_validate, stands_in, stored_fields, tags,
 };
 
 use super::HttpCache;
@@ -35,6 +35,8 @@ pub(super) struct Errand {
     pub(super) key: CacheKey,
     /// What is validated.
     pub(super) stale: Option<Served>,
+    /// Whether what other instances have stored is asked for first.
+    pub(super) is_shared: bool,
 }
 
 /// What the leader answers with.
@@ -44,6 +46,10 @@ pub(super) enum Fetched {
         headers: HeaderMap,
         head: Arc<FillHead>,
     },
+    /// Another instance has stored it.
+    Found(Served),
+    /// Another instance has stored it, and it may be sent while it is validated.
+    FoundStale(Served),
     /// A response for the leader alone.
     Own(Box<Response>, Option<Refusal>),
     /// What was stored is right, and stored anew.
@@ -111,7 +117,24 @@ pub(super) fn received(requested: Instant) -> Received {
 
 impl Errand {
     /// Asks the target, stores what may be stored, and tells all who wait.
-    pub(super) async fn run(mut self, filling: Filling) -> Result<Fetched, Reject> {
+    pub(super) async fn run(mut self, mut filling: Filling) -> Result<Fetched, Reject> {
+        if self.is_shared {
+            match self.look_elsewhere().await {
+                Some(Looked::Hit(found)) => {
+                    filling.keep_found(Arc::clone(&found.entry));
+                    return Ok(Fetched::Found(found));
+                }
+                Some(Looked::Stale(found)) if self.stale.is_none() => {
+                    filling.keep_found(Arc::clone(&found.entry));
+                    return Ok(Fetched::FoundStale(found));
+                }
+                Some(Looked::Revalidate(found, _)) if self.stale.is_none() => {
+                    self.stale = Some(found);
+                }
+                _ => {}
+            }
+        }
+        filling.share(self.exchange.cache_store());
         loop {
             let mut asked = Box::new((*self.incoming).clone());
             match &self.stale {
@@ -189,6 +212,18 @@ impl Errand {
                 }
             }
         }
+    }
+
+    /// Looks for what other instances have stored.
+    async fn look_elsewhere(&self) -> Option<Looked> {
+        let second = self.cache.second()?;
+        let store = self.exchange.cache_store()?;
+        if self.exchange.is_memory_tight() {
+            return None;
+        }
+        let head = head_of(&self.incoming, false);
+        let request = CacheRequest::of(&head, &self.cache.rules).ok()?;
+        Some(second.lookup(&self.cache, &self.key, &request, store).await)
     }
 
     /// Stores a new response while it comes, or passes it to the leader.
@@ -274,7 +309,15 @@ impl Errand {
             self.cache
                 .responses()
                 .replace(&self.key, &stale.entry, None, most);
+            forget_elsewhere(&self.exchange, &self.cache, &self.key, stale);
         }
+    }
+}
+
+/// Removes what other instances could find of it.
+fn forget_elsewhere(exchange: &Exchange, cache: &HttpCache, key: &CacheKey, stale: &Served) {
+    if let (Some(second), Some(store)) = (cache.second(), exchange.cache_store()) {
+        second.remove(key, &stale.entry, store);
     }
 }
 
@@ -333,6 +376,8 @@ pub(super) async fn alone(
 ) -> Result<Alone, Reject> {
     let mut asked = Box::new(incoming.clone());
     ask_to_validate(&mut asked.headers, stale.entry.headers());
+    let second = cache.second();
+    let outgoing = second.and_then(|second| second.outgoing(exchange.cache_store().cloned()));
     let requested = clock::now();
     let response = exchange.answer_by_target(asked, Body::empty()).await?;
     let times = received(requested);
@@ -341,10 +386,16 @@ pub(super) async fn alone(
         status: response.status(),
         headers: response.headers(),
     };
-    let replace = |new| {
-        cache
-            .responses()
-            .replace(key, entry, new, rules.max_variants)
+    let replace = |new: Option<Arc<StoredResponse>>| {
+        let most = rules.max_variants;
+        let was_stored = cache.responses().replace(key, entry, new.clone(), most);
+        match (second, outgoing, new) {
+            (Some(second), Some(outgoing), Some(new)) if was_stored => {
+                second.write(cache, key, &new, outgoing);
+            }
+            (_, _, None) => forget_elsewhere(exchange, cache, key, stale),
+            _ => {}
+        }
     };
     let (policy, fields) = (entry.policy(), entry.headers());
     if response.status() == StatusCode::NOT_MODIFIED {

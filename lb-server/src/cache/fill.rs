@@ -36,6 +36,8 @@ struct State {
     readers: Vec<Option<ReaderState>>,
     /// It goes on without readers too.
     is_wanted: bool,
+    /// What is stored came from another instance.
+    is_found_elsewhere: bool,
     /// Nothing is stored: what all readers have taken is forgotten.
     is_passing: bool,
     writer: Option<Waker>,
@@ -120,6 +122,15 @@ impl Fill {
     /// Makes it go on without readers.
     pub(crate) fn want(&self) {
         self.state.lock().is_wanted = true;
+    }
+
+    /// Notes that what will be stored was not fetched.
+    pub(crate) fn found_elsewhere(&self) {
+        self.state.lock().is_found_elsewhere = true;
+    }
+
+    pub(crate) fn is_found_elsewhere(&self) -> bool {
+        self.state.lock().is_found_elsewhere
     }
 
     /// Tells everybody the head.
@@ -268,6 +279,10 @@ impl Reader {
             }
         })
         .await
+    }
+
+    pub(crate) fn is_found_elsewhere(&self) -> bool {
+        self.fill.is_found_elsewhere()
     }
 
     /// Reads the body from here on.

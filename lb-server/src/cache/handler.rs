@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, Method};
 use lb_cache::{
-    CacheRequest, CacheStatus, FillOutcome, Forwarded, Joined, RequestHead, ResponsePolicy, Served,
-    StoredBody, StoredResponse, TAG_FIELDS, tags,
+    CacheRequest, CacheStatus, FillOutcome, Forwarded, Joined, Looked, RequestHead, ResponsePolicy,
+    Served, StoredBody, StoredResponse, TAG_FIELDS, tags,
 };
 
 use super::fill::Told;
@@ -135,12 +135,23 @@ impl Cache {
             match responses.join(key, &request, &cache.rules, None, make, now) {
                 Joined::Hit(served) => {
                     cache.answered(&self.exchange, CacheResult::Hit);
-                    return Found::Kept(Box::new(self.kept(&head, &served)));
+                    return Found::Kept(Box::new(self.kept(&head, &served, None)));
                 }
                 Joined::Lead(ticket, fill) => {
                     fill.want();
-                    let filling = Filling::new(Arc::clone(cache), ticket, fill);
-                    return Found::Nothing(Some(filling));
+                    let store = self.exchange.cache_store();
+                    let mut filling = Filling::new(Arc::clone(cache), ticket, fill);
+                    let (Some(second), Some(store)) = (cache.second(), store) else {
+                        return Found::Nothing(Some(filling));
+                    };
+                    let looked = second.lookup(cache, key, &request, store).await;
+                    let Looked::Hit(served) = looked else {
+                        filling.share(Some(store));
+                        return Found::Nothing(Some(filling));
+                    };
+                    cache.answered(&self.exchange, CacheResult::Hit);
+                    filling.keep_found(Arc::clone(&served.entry));
+                    return Found::Kept(Box::new(self.kept(&head, &served, Some("store"))));
                 }
                 Joined::Follow {
                     fill,
@@ -163,9 +174,15 @@ impl Cache {
         }
     }
 
-    fn kept(&self, head: &RequestHead<'_>, served: &Served) -> Response {
+    fn kept(
+        &self,
+        head: &RequestHead<'_>,
+        served: &Served,
+        detail: Option<&'static str>,
+    ) -> Response {
         let mut response = stored::reply(head, served, || self.exchange.random());
-        let status = CacheStatus::hit(self.exchange.pseudonym(), served.ttl_seconds);
+        let mut status = CacheStatus::hit(self.exchange.pseudonym(), served.ttl_seconds);
+        status.detail = detail;
         status.append_to(response.headers_mut());
         response
     }

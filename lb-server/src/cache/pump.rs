@@ -8,9 +8,11 @@ use bytes::{Bytes, BytesMut};
 use lb_cache::{FillOutcome, FillTicket, StoredBody, StoredResponse};
 
 use super::fill::{Fill, FillHead, Turn};
+use super::second::Outgoing;
 use super::{HttpCache, count};
 use crate::body::{Body, BodyError};
 use crate::clock;
+use crate::redis::Store;
 
 /// Room is asked for in steps, so that not every chunk takes the cache's lock.
 const STEP_BYTES: u64 = 16 * 1024;
@@ -28,6 +30,8 @@ pub(super) struct Filling {
     ticket: Option<FillTicket>,
     fill: Arc<Fill>,
     reserved: u64,
+    /// Where it is written besides, with other instances.
+    outgoing: Option<Outgoing>,
     /// Set while nothing is stored any more and what was is not read yet.
     passing: Option<FillTicket>,
 }
@@ -39,8 +43,15 @@ impl Filling {
             ticket: Some(ticket),
             fill,
             reserved: 0,
+            outgoing: None,
             passing: None,
         }
+    }
+
+    /// From here on the backend is asked; what it answers is for other instances too.
+    pub(super) fn share(&mut self, store: Option<&Arc<dyn Store>>) {
+        let second = self.cache.second();
+        self.outgoing = second.and_then(|second| second.outgoing(store.cloned()));
     }
 
     /// Ends the fill without anything stored.
@@ -76,6 +87,13 @@ impl Filling {
         }
     }
 
+    /// Ends the fill with what another instance has stored.
+    pub(super) fn keep_found(mut self, response: Arc<StoredResponse>) {
+        self.outgoing = None;
+        self.fill.found_elsewhere();
+        self.store(response);
+    }
+
     /// Ends the fill with what is stored.
     pub(super) fn keep(mut self, response: Arc<StoredResponse>) {
         self.store(response);
@@ -88,9 +106,15 @@ impl Filling {
         let reserved = std::mem::take(&mut self.reserved);
         let most = self.cache.rules.max_variants;
         let responses = self.cache.responses();
+        let outgoing = self.outgoing.take();
+        let outgoing = outgoing.map(|it| (it, ticket.key().clone(), Arc::clone(&response)));
         let stored = responses.store(ticket, response, reserved, most, clock::now());
         if stored.is_some() {
             count(&self.cache.counters().stored);
+            if let (Some((outgoing, key, response)), Some(second)) = (outgoing, self.cache.second())
+            {
+                second.write(&self.cache, &key, &response, outgoing);
+            }
         }
         self.fill.over(match stored {
             Some(_) => FillOutcome::Stored,

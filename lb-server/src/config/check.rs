@@ -1,14 +1,17 @@
 //! What one value says about another, and what no single value's form can exclude.
 
 mod access_log;
+mod admin;
 mod cache;
 mod limits;
 mod listener;
+mod metrics;
 mod pool;
 mod redis;
 mod resilience;
 mod route;
 mod sessions;
+mod tracing;
 mod warning;
 
 use std::time::Duration;
@@ -108,10 +111,17 @@ pub(super) fn errors(config: &Config) -> Vec<Finding> {
     if let Some(redis) = &config.redis {
         redis::check(redis, &mut findings);
     }
+    metrics::check(&config.metrics, &mut findings);
     cache::check(config, &mut findings);
     route::check(config, &mut findings);
     sessions::check(config, &mut findings);
     access_log::check(&config.access_log, &mut findings);
+    if let Some(admin) = &config.admin {
+        admin::check(admin, config, &mut findings);
+    }
+    if let Some(tracing) = &config.tracing {
+        tracing::check(tracing, &mut findings);
+    }
     findings.0
 }
 

@@ -1,9 +1,12 @@
 //! The defaults: the only place that holds them.
 
 mod access_log;
+mod admin;
 mod cache;
+mod metrics;
 mod resilience;
 mod sessions;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -16,10 +19,10 @@ use super::error::ValueError;
 use super::model::{
     AccessLogConfig, BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config,
     DnsConfig, ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
-    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError,
-    OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol, RateLimitAlgorithm,
-    RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl, RetryConfig, RouteConfig,
-    RouteMatch, StoreKind, TargetConfig, TlsVersion, UnderscoreHeaders,
+    ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig,
+    MetricsConfig, OnStoreError, OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol,
+    RateLimitAlgorithm, RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl,
+    RetryConfig, RouteConfig, RouteMatch, StoreKind, TargetConfig, TlsVersion, UnderscoreHeaders,
 };
 
 impl Default for Config {
@@ -36,6 +39,9 @@ impl Default for Config {
             dns: DnsConfig::default(),
             sessions: None,
             access_log: AccessLogConfig::default(),
+            metrics: MetricsConfig::default(),
+            admin: None,
+            tracing: None,
         }
     }
 }

@@ -91,7 +91,11 @@ impl ConfigLayers {
     /// What begins with no key of the format is left alone.
     #[must_use]
     pub fn variables(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let ours = |(name, _): &(String, String)| name.starts_with("LB_") && name != "LB_CONFIG";
+        // These two say where the file is, and where a running server is asked.
+        let others = ["LB_CONFIG", "LB_ADMIN"];
+        let ours = |(name, _): &(String, String)| {
+            name.starts_with("LB_") && !others.contains(&name.as_str())
+        };
         self.variables.extend(variables.into_iter().filter(ours));
         // The order of an environment means nothing; errors should not depend on it.
         self.variables.sort();

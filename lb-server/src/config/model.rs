@@ -5,12 +5,15 @@
 //! `Server` is made of them.
 
 mod access_log;
+mod admin;
 mod cache;
 mod discovery;
 mod limits;
+mod metrics;
 mod redis;
 mod resilience;
 mod sessions;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,12 +25,15 @@ use ipnet::IpNet;
 use lb_core::Algorithm;
 
 pub use access_log::*;
+pub use admin::*;
 pub use cache::*;
 pub use discovery::*;
 pub use limits::*;
+pub use metrics::*;
 pub use redis::*;
 pub use resilience::*;
 pub use sessions::*;
+pub use tracing::*;
 
 /// Everything a server is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +59,12 @@ pub struct Config {
     pub sessions: Option<SessionConfig>,
     /// `[access_log]`: a line for each exchange.
     pub access_log: AccessLogConfig,
+    /// `[metrics]`.
+    pub metrics: MetricsConfig,
+    /// `[admin]`; `None` (`"off"`) is no admin API.
+    pub admin: Option<AdminConfig>,
+    /// `[tracing]`; `None` sends no spans.
+    pub tracing: Option<TracingConfig>,
 }
 
 /// `[server]`: what holds for the whole process.

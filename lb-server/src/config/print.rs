@@ -60,6 +60,8 @@ fn required(definition: &str) -> &'static [&'static str] {
         "Respond" => &["status"],
         "RateLimit" => &["limit"],
         "Redis" => &["url"],
+        "Admin" => &["address"],
+        "Tracing" => &["endpoint"],
         _ => &[],
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::error::{ConfigError, Finding};
 use super::model::{
     AccessLogConfig, CacheConfig, Config, Http2Config, ListenAddress, ListenerConfig,
-    ListenerTimeouts, ListenerTls, LoadBalancerConfig, ProcessConfig, Protocol, RouteConfig,
-    SessionConfig, TargetConfig,
+    ListenerTimeouts, ListenerTls, LoadBalancerConfig, ProcessConfig, Protocol, RedisConfig,
+    RouteConfig, SessionConfig, TargetConfig,
 };
 use super::read::{DEFAULT_NAME, parse_network};
 
@@ -22,6 +22,8 @@ pub struct ServerConfig {
     pub listener: ListenerConfig,
     /// A line for each exchange (off: standard output is the program's).
     pub access_log: AccessLogConfig,
+    /// The store that instances share; `None` keeps everything in this process.
+    pub redis: Option<RedisConfig>,
     /// Texts that could not be read; [`Config::single`] reports them.
     wrong: Vec<Finding>,
 }
@@ -39,8 +41,16 @@ impl ServerConfig {
             process: ProcessConfig::default(),
             listener: ListenerConfig::at(address.into_iter().collect()),
             access_log: AccessLogConfig::off(),
+            redis: None,
             wrong,
         }
+    }
+
+    /// Shares through this store what is to be kept with [`StoreKind::Redis`](crate::StoreKind::Redis).
+    #[must_use]
+    pub fn redis(mut self, redis: RedisConfig) -> Self {
+        self.redis = Some(redis);
+        self
     }
 
     /// Listens on another address too; the choice of TLS stays as it is.
@@ -166,12 +176,13 @@ impl Config {
             let problems = server.wrong.into_iter().map(Finding::unplaced);
             return Err(ConfigError::new(problems.collect()));
         }
-        let config = Self::default()
+        let mut config = Self::default()
             .server(server.process)
             .access_log(server.access_log)
             .listener(DEFAULT_NAME, server.listener)
             .pool(DEFAULT_NAME, pool)
             .route(RouteConfig::new(DEFAULT_NAME, TargetConfig::Handler));
+        config.redis = server.redis;
         config.check()?;
         Ok(config)
     }

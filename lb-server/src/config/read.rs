@@ -1,10 +1,12 @@
 //! From the tree as written to the configuration as meant.
 
 mod access_log;
+mod admin;
 mod cache;
 mod discovery;
 mod limits;
 mod listener;
+mod metrics;
 mod pool;
 mod redis;
 mod resilience;
@@ -12,6 +14,7 @@ mod route;
 mod server;
 mod sessions;
 mod short;
+mod tracing;
 
 pub(super) use access_log::FORMATS;
 pub(super) use discovery::RECORDS;
@@ -34,7 +37,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 16] = [
+pub(super) const TOP_LEVEL: [&str; 19] = [
     "version",
     "listen",
     "tls",
@@ -51,6 +54,9 @@ pub(super) const TOP_LEVEL: [&str; 16] = [
     "dns",
     "sessions",
     "access_log",
+    "metrics",
+    "admin",
+    "tracing",
 ];
 
 /// Reads the whole tree; the findings are everything that is wrong with single values.
@@ -83,6 +89,11 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
             short.add_to(&mut config);
             fields.read_some("sessions", &mut config.sessions, sessions::sessions);
             fields.read("access_log", &mut config.access_log, access_log::access_log);
+            fields.read("metrics", &mut config.metrics, metrics::metrics);
+            fields.read("admin", &mut config.admin, |cursor| {
+                resilience::unless_off(cursor, admin::admin)
+            });
+            fields.read_some("tracing", &mut config.tracing, tracing::tracing);
             match fields.get("routes") {
                 Some(routes) => {
                     let read = |(index, cursor): (usize, Cursor<'_>)| route::route(&cursor, index);

@@ -10,15 +10,15 @@ use lb_session::AffinityMode;
 use lb_session::cookie::SameSite;
 
 use super::model::{
-    AccessLogConfig, AccessLogFormat, AccessLogOutput, AffinityConfig, BackendConfig,
-    BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy, CacheQuery, CircuitBreakerConfig,
-    Config, DiscoverConfig, DnsConfig, ForwardedFields, HashConfig, HashKey, HeaderChanges,
-    HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
-    ListenerTimeouts, ListenerTls, LoadBalancerConfig, OnStoreError, OutlierDetectionConfig,
-    PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm, RateLimitConfig,
-    RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig, RetryOn, RouteConfig,
-    RouteMatch, SampleConfig, SecretsConfig, SessionConfig, SlowStartConfig, StatusRange,
-    StoreKind, SuccessRateConfig, TargetConfig, UnderscoreHeaders,
+    AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, AdminToken, AffinityConfig,
+    BackendConfig, BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy, CacheQuery,
+    CircuitBreakerConfig, Config, DiscoverConfig, DnsConfig, ForwardedFields, HashConfig, HashKey,
+    HeaderChanges, HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
+    ListenerTimeouts, ListenerTls, LoadBalancerConfig, MetricsConfig, OnStoreError,
+    OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm,
+    RateLimitConfig, RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig,
+    RetryOn, RouteConfig, RouteMatch, SampleConfig, SecretsConfig, SessionConfig, SlowStartConfig,
+    StatusRange, StoreKind, SuccessRateConfig, TargetConfig, TracingConfig, UnderscoreHeaders,
 };
 
 /// One setter for each field: `name(value)` for a plain one, `name => Some` for an optional one.
@@ -44,7 +44,16 @@ setters!(Config {
     redis: RedisConfig => Some,
     dns: DnsConfig,
     sessions: SessionConfig => Some,
+    admin: AdminConfig => Some,
     access_log: AccessLogConfig,
+    tracing: TracingConfig => Some,
+    metrics: MetricsConfig,
+});
+
+setters!(MetricsConfig {
+    path: String,
+    duration_buckets: Vec<f64>,
+    report: Duration => Some,
 });
 
 impl Config {
@@ -335,6 +344,12 @@ setters!(RedisConfig {
     on_store_error: OnStoreError,
 });
 
+setters!(AdminConfig {
+    token: AdminToken => Some,
+    dashboard: bool,
+    tls: ListenerTls,
+});
+
 setters!(CacheConfig {
     max_size: u64,
     max_object: u64,
@@ -349,6 +364,7 @@ setters!(CacheConfig {
     obey_requests: bool,
     query: CacheQuery,
     vary: Vec<HeaderName>,
+    store: StoreKind,
 });
 
 setters!(RouteMatch {
@@ -376,4 +392,14 @@ setters!(SampleConfig {
     success: f64,
     errors: f64,
     slower_than: Duration => Some,
+});
+
+setters!(TracingConfig {
+    sample_ratio: f64,
+    service_name: impl Into<String> => Into::into,
+    attributes: Vec<(String, String)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    timeout: Duration,
+    ca: impl Into<PathBuf> => |path: _| Some(Into::into(path)),
+    buffer: u32,
 });

@@ -51,12 +51,28 @@ impl BackendUrl {
             },
         }
     }
+}
 
-    /// Host and port as they stand in the URL.
+impl BackendUrl {
+    /// The host as a request names it, with its port where that is not the scheme's.
     pub(crate) fn authority(&self) -> String {
-        let text = self.to_string();
-        let after = text.split_once("://").map(|(_, authority)| authority);
-        after.unwrap_or(&text).to_owned()
+        let BackendAddress::Host { host, port } = &self.address else {
+            return "localhost".to_owned();
+        };
+        let usual = match self.scheme {
+            BackendScheme::Https => 443,
+            BackendScheme::Http | BackendScheme::H2c => 80,
+        };
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.clone()
+        };
+        if *port == usual {
+            host
+        } else {
+            format!("{host}:{port}")
+        }
     }
 }
 

@@ -14,13 +14,16 @@ macro_rules! schemas {
 use schemas;
 
 mod access_log;
+mod admin;
 mod cache;
 mod convert;
 mod discovery;
 mod limits;
+mod metrics;
 mod redis;
 mod resilience;
 mod sessions;
+mod tracing;
 
 use std::collections::BTreeMap;
 
@@ -30,8 +33,10 @@ use serde_json::{Map, Value};
 
 use discovery::Dns;
 use limits::RateLimit;
+use metrics::Metrics;
 use redis::Redis;
 use resilience::{CircuitBreaker, HealthCheck, OrOff, OutlierDetection, Retry, SlowStart};
+pub(super) use sessions::HIDDEN;
 use sessions::{Affinity, Sessions};
 
 /// The configuration of a load balancer, in the long form.
@@ -65,6 +70,14 @@ pub(super) struct File {
     sessions: Option<Sessions>,
     /// A line for each exchange.
     access_log: access_log::AccessLog,
+    /// How what is counted is told.
+    metrics: Metrics,
+    /// The admin API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<OrOff<admin::Admin>>,
+    /// Spans of exchanges for a collector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracing: Option<tracing::Tracing>,
 }
 
 /// A string such as "30s", "250ms", "1h30m".

@@ -17,6 +17,7 @@ use crate::clock;
 use crate::handler::Exchange;
 use crate::headers;
 use crate::queue::InFlight;
+use crate::record::AttemptId;
 use crate::reject::Reject;
 use crate::snapshot::BackendTarget;
 use crate::upstream::connections::{Checkout, Kept, Upstreams};
@@ -51,9 +52,14 @@ impl Trial<'_> {
         may_give_up: impl FnMut() -> bool,
     ) -> Result<Response<Body>, Failed> {
         let noted = self.exchange.notes().begin_attempt(self.target, started);
+        let traced = self.traced(noted);
+        let outgoing = traced.as_deref().unwrap_or(self.outgoing);
         let mut connect = None;
-        let result = match self.start(body, started, &mut connect).await {
-            Ok((attempt, kept)) => self.head(attempt, kept, may_give_up).await,
+        let result = match self.start(outgoing, body, started, &mut connect).await {
+            Ok((attempt, kept)) => {
+                let begun = started + connect.unwrap_or_default();
+                self.head(attempt, kept, begun, may_give_up).await
+            }
             Err(failed) => Err(failed),
         };
         let now = clock::now();
@@ -70,12 +76,11 @@ impl Trial<'_> {
                 let status = response.status();
                 self.target
                     .counters
-                    .answered(latency, status.is_server_error());
+                    .answered(self.exchange.worker(), status, latency);
                 picked.answered(Outcome::of_status(status.as_u16(), latency), now);
                 headers::strip_response(response.headers_mut());
                 let length = attempt.body_length(response.headers());
-                let mut body =
-                    ResponseBody::new(attempt, picked, started, Arc::clone(self.upstreams), length);
+                let mut body = ResponseBody::new(attempt, picked, started, length);
                 if self.exchange.snapshot().has_affinity {
                     body = body.answered_by(&self.target.id);
                 }
@@ -86,7 +91,7 @@ impl Trial<'_> {
                     && self.limits.deadline.at().is_some_and(|at| at <= now);
                 match failed.failure.cause(&failed.reject) {
                     Some(cause) if !is_hasty => {
-                        self.target.counters.failed();
+                        self.target.counters.failed(self.exchange.worker());
                         picked.finish(Outcome::failure(latency, cause), now);
                     }
                     _ => picked.finish(Outcome::Cancelled, now),
@@ -96,14 +101,21 @@ impl Trial<'_> {
         }
     }
 
+    /// The request with the attempt's own span in it, where somebody will look for it.
+    fn traced(&self, noted: AttemptId) -> Option<Box<Outgoing>> {
+        let header = self.exchange.trace()?.attempt_header(noted.number()?)?;
+        Some(Box::new(self.outgoing.traced(header)))
+    }
+
     /// Begins; tells too how long the connection had been kept for it, and how long it took to have it.
     async fn start(
         &self,
+        outgoing: &Outgoing,
         body: Body,
         started: Instant,
         connect: &mut Option<Duration>,
     ) -> Result<(Attempt, Kept), Failed> {
-        let checkout = match self.upstreams.take_open(self.target) {
+        let checkout = match self.upstreams.take_open(self.target, started) {
             Some(checkout) => {
                 *connect = Some(Duration::ZERO);
                 checkout
@@ -117,9 +129,12 @@ impl Trial<'_> {
                 checkout
             }
         };
-        let outgoing = self.outgoing;
         match checkout {
-            Checkout::Http1 { connection, kept } => {
+            Checkout::Http1 {
+                connection,
+                kept,
+                home,
+            } => {
                 let length = outgoing.length();
                 let length = if body.is_end_stream() {
                     length.or(Some(0))
@@ -134,7 +149,7 @@ impl Trial<'_> {
                     length,
                     http1::ResponseLimits::default(),
                 );
-                Ok((Attempt::Http1(Box::new(exchange)), kept))
+                Ok((Attempt::Http1(Box::new(exchange), home), kept))
             }
             Checkout::Http2(mut sender, slot) => {
                 let head = outgoing.http2(self.exchange, self.target);
@@ -168,16 +183,16 @@ impl Trial<'_> {
         &self,
         mut attempt: Attempt,
         kept: Kept,
+        begun: Instant,
         mut may_give_up: impl FnMut() -> bool,
     ) -> Result<(Attempt, Response<()>), Failed> {
         let timeout = self.target.timeouts.response_headers;
-        let deadline = self.limits.deadline.at();
-        let mut timer = pin!(tokio::time::sleep(timeout));
-        let mut waiting = Waiting::new(self.limits.per_try, timeout, deadline);
-        if let Some(deadline) = deadline {
-            timer.as_mut().reset(deadline.into());
-        }
+        let mut waiting = Waiting::new(self.limits.per_try, timeout, self.limits.deadline.at());
+        // Most requests are sent whole by the first poll, and then nothing has to be set anew.
+        let mut begun_now = Some(begun);
+        let mut timer = pin!(tokio::time::sleep_until(waiting.end_since(begun).into()));
         let result = poll_fn(|cx| {
+            let begun_now = begun_now.take();
             loop {
                 match attempt.poll_head(cx) {
                     Poll::Ready(Ok(Event::Interim(interim))) => self.exchange.interim(interim),
@@ -187,7 +202,10 @@ impl Trial<'_> {
                 }
             }
             if waiting.since.is_none() && attempt.is_upload_done() {
-                timer.as_mut().reset(waiting.begin(clock::now()).into());
+                let end = waiting.begin(begun_now.unwrap_or_else(clock::now)).into();
+                if timer.deadline() != end {
+                    timer.as_mut().reset(end);
+                }
             }
             while waiting.is_armed() && timer.as_mut().poll(cx).is_ready() {
                 let now = clock::now();
@@ -208,7 +226,7 @@ impl Trial<'_> {
             Err(Some(error)) => {
                 let failure = match &error {
                     // Over HTTP/1.1 it had ended before anything was sent.
-                    UpstreamError::Unprocessed if matches!(attempt, Attempt::Http1(_)) => {
+                    UpstreamError::Unprocessed if matches!(attempt, Attempt::Http1(..)) => {
                         Failure::Unsent
                     }
                     UpstreamError::Unprocessed => Failure::Refused,
@@ -252,14 +270,18 @@ impl Waiting {
     /// Begins the backend's turn; returns when to look.
     fn begin(&mut self, now: Instant) -> Instant {
         self.since = Some(now);
-        self.end().unwrap_or(now)
+        self.end_since(now)
     }
 
     fn end(&self) -> Option<Instant> {
-        let of_backend = self
-            .since
-            .map(|since| since + self.per_try.unwrap_or(self.timeout));
-        [of_backend, self.deadline].into_iter().flatten().min()
+        self.since
+            .map_or(self.deadline, |since| Some(self.end_since(since)))
+    }
+
+    /// When to look, if the backend's turn begins now.
+    fn end_since(&self, since: Instant) -> Instant {
+        let of_backend = since + self.per_try.unwrap_or(self.timeout);
+        self.deadline.map_or(of_backend, |at| at.min(of_backend))
     }
 
     /// Whether one try has had its time; asked once.

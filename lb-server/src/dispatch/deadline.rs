@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 /// How long a gRPC client waits, by its own word (the gRPC protocol over HTTP/2, "Requests").
 pub(super) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -19,8 +19,12 @@ pub(super) struct Deadline {
 
 impl Deadline {
     /// The earlier of the pool's and the client's.
-    pub(super) fn of(timeout: Option<Duration>, headers: &HeaderMap, now: Instant) -> Self {
-        let told = headers.get(GRPC_TIMEOUT).and_then(read_grpc_timeout);
+    pub(super) fn of(
+        timeout: Option<Duration>,
+        grpc_timeout: Option<&HeaderValue>,
+        now: Instant,
+    ) -> Self {
+        let told = grpc_timeout.and_then(read_grpc_timeout);
         let later = |timeout| now.checked_add(timeout);
         let (at, is_clients) = match (timeout, told) {
             (Some(ours), Some(told)) => (later(ours.min(told)), told < ours),
@@ -154,18 +158,18 @@ mod tests {
     #[test]
     fn the_shorter_of_two_counts() {
         let now = clock::now();
-        let headers = |text| HeaderMap::from_iter([(GRPC_TIMEOUT, HeaderValue::from_static(text))]);
-        let deadline = |timeout, headers: &HeaderMap| {
-            let deadline = Deadline::of(timeout, headers, now);
+        let deadline = |timeout, told: Option<&'static str>| {
+            let told = told.map(HeaderValue::from_static);
+            let deadline = Deadline::of(timeout, told.as_ref(), now);
             (deadline.at().map(|at| at - now), deadline.is_clients())
         };
         let second = Some(Duration::from_secs(1));
-        assert_eq!(deadline(second, &headers("5S")), (second, false));
+        assert_eq!(deadline(second, Some("5S")), (second, false));
         assert_eq!(
-            deadline(second, &headers("9m")),
+            deadline(second, Some("9m")),
             (Some(Duration::from_millis(9)), true)
         );
-        assert_eq!(deadline(second, &HeaderMap::new()), (second, false));
-        assert_eq!(deadline(None, &HeaderMap::new()).0, None);
+        assert_eq!(deadline(second, None), (second, false));
+        assert_eq!(deadline(None, None).0, None);
     }
 }

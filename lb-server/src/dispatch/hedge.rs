@@ -58,6 +58,8 @@ impl Errand<'_> {
         };
         let other = Arc::clone(picked.target());
         tried.push(other.id.clone());
+        self.pool.counters.retries.count("hedge");
+        other.counters.retried();
         tracing::debug!(slow = %target.id, other = %other.id, "hedging");
         let fast = self.trial(&other);
         let second = pin!(fast.run(picked, now, Body::empty(), || false));

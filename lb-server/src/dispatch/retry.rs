@@ -8,6 +8,7 @@ use lb_core::{BudgetPolicy, Cause, RetryBudget};
 
 use super::outgoing::Outgoing;
 use crate::config::RetryConfig;
+use crate::metrics::PoolCounters;
 use crate::reject::Reject;
 
 /// One attempt that came to nothing.
@@ -67,11 +68,16 @@ pub(crate) struct Retries {
     config: RetryConfig,
     policy: BudgetPolicy,
     budget: Arc<RetryBudget>,
+    counters: Arc<PoolCounters>,
 }
 
 impl Retries {
     /// What retries cost is counted in a budget that outlives the configuration.
-    pub(crate) fn new(config: RetryConfig, budget: Arc<RetryBudget>) -> Self {
+    pub(crate) fn new(
+        config: RetryConfig,
+        budget: Arc<RetryBudget>,
+        counters: Arc<PoolCounters>,
+    ) -> Self {
         let policy = BudgetPolicy::default()
             .percent(config.budget_percent)
             .min_per_second(config.budget_min_per_second);
@@ -79,7 +85,20 @@ impl Retries {
             config,
             policy,
             budget,
+            counters,
         }
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.config.attempts.get() > 1 || self.config.hedge.is_some()
+    }
+
+    /// How many it would grant now: after an answer, and after other failures.
+    pub(crate) fn available(&self, now: Instant) -> (u32, u32) {
+        if !self.is_on() {
+            return (0, 0);
+        }
+        self.budget.available(&self.policy, now)
     }
 
     /// What outlives the configuration.
@@ -207,8 +226,13 @@ impl Progress<'_> {
             config,
             policy,
             budget,
+            counters,
         } = self.retries;
-        if self.left == 0 || !budget.try_retry(policy, cause, now) {
+        if self.left == 0 {
+            return None;
+        }
+        if !budget.try_retry(policy, cause, now) {
+            counters.exhaust();
             return None;
         }
         let doubled = 1u32.checked_shl(self.made).unwrap_or(u32::MAX);
@@ -241,20 +265,26 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::config::RetryOn;
+    use crate::metrics::Bounds;
 
     fn outgoing(method: Method) -> Outgoing {
         Outgoing {
             method,
             uri: Uri::from_static("/"),
-            host: HeaderValue::from_static("a"),
+            named: Some(HeaderValue::from_static("a")),
             headers: HeaderMap::new(),
             is_forwarding_apart: true,
             has_length: false,
+            has_grpc_timeout: false,
         }
     }
 
     fn retries(config: RetryConfig) -> Retries {
-        Retries::new(config, Arc::new(RetryBudget::new(clock::now())))
+        Retries::new(
+            config,
+            Arc::new(RetryBudget::new(clock::now())),
+            Arc::new(PoolCounters::new(&Bounds::of_seconds(&[]))),
+        )
     }
 
     #[test]

@@ -19,14 +19,45 @@ pub(crate) struct Forwarding<'a> {
     pub(crate) fields: ForwardedFields,
     pub(crate) arrival: &'a Arrival,
     pub(crate) is_trusted: bool,
-    pub(crate) host: &'a HeaderValue,
+    pub(crate) host: &'a str,
     pub(crate) via: &'a HeaderValue,
     pub(crate) request_id: &'a HeaderValue,
 }
 
+/// A value of a field, made one for a map only where there is a map.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum FieldValue<'a> {
+    Made(&'a HeaderValue),
+    Text(&'a str),
+}
+
+impl FieldValue<'_> {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Made(value) => value.as_bytes(),
+            Self::Text(text) => text.as_bytes(),
+        }
+    }
+
+    /// The value for a map; `None` where it cannot be one.
+    pub(crate) fn to_header(self) -> Option<HeaderValue> {
+        match self {
+            Self::Made(value) => Some(value.clone()),
+            Self::Text(text) => HeaderValue::from_str(text).ok(),
+        }
+    }
+}
+
 impl Forwarding<'_> {
-    /// As many fields as are ever written.
-    pub(crate) const MAX_FIELDS: usize = 6;
+    /// How many fields are written.
+    pub(crate) fn count(&self) -> usize {
+        // `Via` and the id besides.
+        2 + match self.fields {
+            ForwardedFields::X => 3,
+            ForwardedFields::Rfc7239 => 1,
+            ForwardedFields::Both => 4,
+        }
+    }
 
     /// Whether a field is one of those that are written here.
     pub(crate) fn writes(name: &str) -> bool {
@@ -42,17 +73,22 @@ impl Forwarding<'_> {
     }
 
     /// Tells the fields of a head that has none of them, which most have.
-    pub(crate) fn for_each(&self, mut put: impl FnMut(HeaderName, &HeaderValue)) {
+    pub(crate) fn for_each(&self, mut put: impl FnMut(HeaderName, FieldValue<'_>)) {
+        use FieldValue::{Made, Text};
+
         if matches!(self.fields, ForwardedFields::X | ForwardedFields::Both) {
-            put(X_FORWARDED_FOR, &self.arrival.forwarded_for);
-            put(X_FORWARDED_PROTO, &HeaderValue::from_static(self.proto()));
-            put(X_FORWARDED_HOST, self.host);
+            put(X_FORWARDED_FOR, Made(&self.arrival.forwarded_for));
+            put(
+                X_FORWARDED_PROTO,
+                Made(&HeaderValue::from_static(self.proto())),
+            );
+            put(X_FORWARDED_HOST, Text(self.host));
         }
         if let Some(element) = self.element() {
-            put(FORWARDED, &element);
+            put(FORWARDED, Text(&element));
         }
-        put(VIA, self.via);
-        put(X_REQUEST_ID, self.request_id);
+        put(VIA, Made(self.via));
+        put(X_REQUEST_ID, Made(self.request_id));
     }
 
     /// Writes the fields beside those that are there.
@@ -61,13 +97,16 @@ impl Forwarding<'_> {
     /// believed.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         self.for_each(|name, value| {
+            let Some(value) = value.to_header() else {
+                return;
+            };
             let is_said = |headers: &HeaderMap| self.is_trusted && headers.contains_key(&name);
             if name == X_FORWARDED_FOR || name == FORWARDED {
-                append_listed(headers, name, value);
+                append_listed(headers, name, &value);
             } else if name == VIA {
-                headers.append(name, value.clone());
+                headers.append(name, value);
             } else if name == X_REQUEST_ID || !is_said(headers) {
-                headers.insert(name, value.clone());
+                headers.insert(name, value);
             }
         });
     }
@@ -77,7 +116,7 @@ impl Forwarding<'_> {
     }
 
     /// What is added to `Forwarded` (RFC 7239 §4), where that is written.
-    fn element(&self) -> Option<HeaderValue> {
+    fn element(&self) -> Option<String> {
         if self.fields == ForwardedFields::X {
             return None;
         }
@@ -85,10 +124,8 @@ impl Forwarding<'_> {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("\"[{address}]\""),
         };
-        let host = self.host.to_str().unwrap_or_default();
-        let proto = self.proto();
-        let element = format!("for={node};host=\"{host}\";proto={proto}");
-        HeaderValue::from_maybe_shared(Bytes::from(element)).ok()
+        let (host, proto) = (self.host, self.proto());
+        Some(format!("for={node};host=\"{host}\";proto={proto}"))
     }
 }
 

@@ -136,6 +136,18 @@ impl Limits {
         (!found.is_empty()).then(|| RouteLimits::new(found, Arc::clone(&self.states)))
     }
 
+    pub(super) fn get(&self, name: &str) -> Option<&Limit> {
+        self.limits.get(name).map(Arc::as_ref)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Arc<Limit>)> {
+        self.limits.iter()
+    }
+
+    pub(super) fn states(&self) -> &LimitStates {
+        &self.states
+    }
+
     pub(crate) fn metrics(&self) -> BTreeMap<String, RateLimitMetrics> {
         let read =
             |(name, limit): (&String, &Arc<Limit>)| (name.clone(), limit.state.counters.read());
@@ -190,6 +202,10 @@ impl Limit {
 }
 
 impl LimitState {
+    pub(super) fn max_keys(&self) -> usize {
+        self.sizes.0
+    }
+
     /// The state for these parameters: the one before, where what it holds still has a meaning.
     fn after(
         before: Option<&Arc<Self>>,

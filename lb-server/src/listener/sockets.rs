@@ -9,11 +9,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::{Accepted, Bound, Listener, accept, bind};
+use super::{Accepted, Bound, Inheritance, Listener, accept, bind};
+use crate::admin::CertificateStatus;
 use crate::admission::Admissions;
 use crate::config::{Config, ListenAddress, ListenerConfig};
 use crate::drain::Drain;
 use crate::error::Error;
+use crate::metrics::ListenerCounters;
 use crate::running::LocalAddress;
 
 /// How accepted connections get to their workers.
@@ -29,6 +31,7 @@ pub(crate) struct Acceptor {
 /// The sockets that are listened on.
 pub(crate) struct Sockets {
     acceptor: Acceptor,
+    inheritance: Arc<Inheritance>,
     open: Mutex<Vec<Open>>,
 }
 
@@ -57,18 +60,23 @@ pub(crate) struct SocketsDraft {
 }
 
 impl Sockets {
-    pub(crate) fn new(acceptor: Acceptor) -> Self {
+    pub(crate) fn new(acceptor: Acceptor, inheritance: Arc<Inheritance>) -> Self {
         Self {
             acceptor,
+            inheritance,
             open: Mutex::default(),
         }
     }
 
     /// Builds the listeners of a configuration and binds what is not bound yet; whatever is wrong with
     /// one of them, nothing has changed.
-    pub(crate) fn draft(&self, config: &Config) -> Result<SocketsDraft, Error> {
+    pub(crate) fn draft(
+        &self,
+        config: &Config,
+        counters: &BTreeMap<String, Arc<ListenerCounters>>,
+    ) -> Result<SocketsDraft, Error> {
         let open = self.open.lock();
-        SocketsDraft::build(config, &open)
+        SocketsDraft::build(config, counters, &open, &self.inheritance)
     }
 
     /// Accepts as drafted: new sockets at once, on those that stay from the next connection on. What
@@ -108,10 +116,7 @@ impl Sockets {
             deal,
             drain,
         } = &self.acceptor;
-        let local = match &bound {
-            Bound::Tcp(_, address) => ListenAddress::Tcp(*address),
-            Bound::Unix(_, path) => ListenAddress::Unix(path.clone()),
-        };
+        let local = bound.address();
         let (drain, deal) = (drain.part(), Arc::clone(deal));
         let listener = Arc::new(ArcSwap::new(listener));
         runtime.spawn(accept(
@@ -130,6 +135,20 @@ impl Sockets {
     }
 
     /// Every address that is listened on.
+    /// What each listener shows its clients, once.
+    pub(crate) fn certificates(&self) -> Vec<CertificateStatus> {
+        let open = self.open.lock();
+        let mut told: Vec<Arc<str>> = Vec::new();
+        let mut certificates = Vec::new();
+        for listener in open.iter().map(|open| open.listener.load_full()) {
+            if !told.contains(&listener.name) {
+                told.push(Arc::clone(&listener.name));
+                certificates.extend(listener.certificates());
+            }
+        }
+        certificates
+    }
+
     pub(crate) fn addresses(&self) -> Vec<LocalAddress> {
         let open = self.open.lock();
         let address = |open: &Open| {
@@ -146,11 +165,20 @@ impl Sockets {
 
 impl SocketsDraft {
     /// The listeners of a server that starts.
-    pub(crate) fn first(config: &Config) -> Result<Self, Error> {
-        Self::build(config, &[])
+    pub(crate) fn first(
+        config: &Config,
+        counters: &BTreeMap<String, Arc<ListenerCounters>>,
+        inheritance: &Inheritance,
+    ) -> Result<Self, Error> {
+        Self::build(config, counters, &[], inheritance)
     }
 
-    fn build(config: &Config, open: &[Open]) -> Result<Self, Error> {
+    fn build(
+        config: &Config,
+        counters: &BTreeMap<String, Arc<ListenerCounters>>,
+        open: &[Open],
+        inheritance: &Inheritance,
+    ) -> Result<Self, Error> {
         let mut wanted: Vec<(Key, Arc<Listener>, Option<Bound>)> = Vec::new();
         let mut certified = Vec::new();
         for (name, listener) in &config.listeners {
@@ -158,7 +186,8 @@ impl SocketsDraft {
                 .iter()
                 .map(|open| open.listener.load_full())
                 .find(|listener| *listener.name == **name);
-            let built = Listener::build(name, listener, before.as_deref())?;
+            let counters = counters.get(name).map_or_else(Arc::default, Arc::clone);
+            let built = Listener::build(name, listener, counters, before.as_deref())?;
             if before.is_some_and(|before| !built.has_certificates_of(&before)) {
                 certified.push(name.clone());
             }
@@ -171,7 +200,7 @@ impl SocketsDraft {
                     of,
                 };
                 let is_open = open.iter().any(|open| open.key == key);
-                let bound = (!is_open).then(|| bind(address)).transpose()?;
+                let bound = (!is_open).then(|| bind(address, inheritance)).transpose()?;
                 wanted.push((key, Arc::clone(&built), bound));
             }
         }

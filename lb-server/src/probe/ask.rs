@@ -12,7 +12,7 @@ use http_body::Frame;
 
 use super::grpc;
 use crate::body::Body;
-use crate::config::{BackendAddress, BackendScheme, HttpProbeConfig, ProbeConfig, StatusRange};
+use crate::config::{BackendScheme, HttpProbeConfig, ProbeConfig, StatusRange};
 use crate::snapshot::BackendTarget;
 use crate::transport::Transport;
 use crate::upstream::connect::Connector;
@@ -23,19 +23,19 @@ const BODY_MAX: usize = 64 * 1024;
 const AGENT: HeaderValue = HeaderValue::from_static("lb-health-check");
 
 /// A question in HTTP.
-struct Question {
-    method: Method,
-    path: String,
-    host: String,
-    headers: HeaderMap,
-    body: Bytes,
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) host: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     /// Whether the answer's body matters.
-    reads_body: bool,
+    pub(crate) reads_body: bool,
 }
 
 /// An answer in HTTP.
-struct Answer {
-    status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// Of the head; with those of the trailers, where there are any.
     fields: HeaderMap,
     body: BytesMut,
@@ -96,7 +96,7 @@ fn http_question(http: &HttpProbeConfig, target: &BackendTarget) -> Question {
     Question {
         method: http.method.clone(),
         path: http.path.clone(),
-        host: http.host.clone().unwrap_or_else(|| host(target)),
+        host: http.host.clone().unwrap_or_else(|| target.url.authority()),
         headers,
         body: Bytes::new(),
         reads_body: http.expect_body.is_some(),
@@ -107,7 +107,7 @@ fn grpc_question(service: &str, target: &BackendTarget) -> Question {
     Question {
         method: Method::POST,
         path: grpc::PATH.to_owned(),
-        host: host(target),
+        host: target.url.authority(),
         headers: HeaderMap::from_iter([
             (USER_AGENT, AGENT),
             (CONTENT_TYPE, HeaderValue::from_static("application/grpc")),
@@ -115,28 +115,6 @@ fn grpc_question(service: &str, target: &BackendTarget) -> Question {
         ]),
         body: grpc::request(service),
         reads_body: true,
-    }
-}
-
-/// The host of a backend's URL, with its port where that is not the scheme's.
-fn host(target: &BackendTarget) -> String {
-    let BackendAddress::Host { host, port } = &target.url.address else {
-        return "localhost".to_owned();
-    };
-    let usual = if target.url.scheme == BackendScheme::Https {
-        443
-    } else {
-        80
-    };
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.clone()
-    };
-    if *port == usual {
-        host
-    } else {
-        format!("{host}:{port}")
     }
 }
 
@@ -185,7 +163,8 @@ impl Answer {
     }
 }
 
-async fn over_http1(transport: Transport, question: Question) -> Result<Answer, String> {
+/// Asks over a connection that ends with it.
+pub(crate) async fn over_http1(transport: Transport, question: Question) -> Result<Answer, String> {
     let head = http1::RequestHead {
         method: &question.method,
         path_and_query: &question.path,
@@ -197,8 +176,8 @@ async fn over_http1(transport: Transport, question: Question) -> Result<Answer, 
     let mut exchange = http1::Exchange::start(
         http1::Connection::new(transport),
         head,
-        Body::empty(),
-        Some(0),
+        Body::from(question.body.clone()),
+        Some(question.body.len() as u64),
         http1::ResponseLimits::default(),
     );
     let wrong = |error: http1::Http1Error| error.to_string();

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use super::Head;
+use crate::headers::TRACEPARENT;
 use crate::snapshot::BackendTarget;
 
 /// What is known of an exchange so far.
@@ -29,6 +30,7 @@ pub(crate) struct Notes {
     pub(super) cache: Option<CacheResult>,
     pub(super) affinity: Option<AffinityWord>,
     pub(super) reason: Option<&'static str>,
+    pub(super) store: Option<(Instant, Instant)>,
 }
 
 /// One attempt at a backend.
@@ -49,6 +51,12 @@ pub(crate) struct Attempt {
 /// Which attempt of an exchange; `None` where it is no part of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AttemptId(Option<usize>);
+
+impl AttemptId {
+    pub(crate) fn number(self) -> Option<usize> {
+        self.0
+    }
+}
 
 /// Where a reply came from that a cache stands before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,13 +139,25 @@ impl Notes {
         }
     }
 
-    /// The head was checked: this is its host, and the trace that goes on.
-    pub(crate) fn checked(&mut self, host: &str, trace: Option<&HeaderValue>) {
+    /// The head was checked: this is its host, and these are its fields, with the trace that goes on.
+    pub(crate) fn checked(&mut self, host: &str, fields: &HeaderMap) {
         self.is_checked = true;
         if let Some(head) = &mut self.head {
             head.host = host.into();
-            head.trace = trace.cloned();
+            head.trace = fields.get(TRACEPARENT).cloned();
         }
+    }
+
+    /// The store that instances share was asked in this time.
+    pub(crate) fn store(&mut self, began: Instant, ended: Instant) {
+        if !self.is_settled {
+            self.store = Some((began, ended));
+        }
+    }
+
+    /// Nobody wants the record.
+    pub(crate) fn forget_head(&mut self) {
+        self.head = None;
     }
 
     /// What came of it is known: later notes are dropped.

@@ -163,8 +163,12 @@ impl Store for Link {
     fn run(&self, command: Command) -> BoxFuture<'_, Result<Value, StoreError>> {
         Box::pin(async move {
             let inner = &*self.inner;
+            let op = command.op();
+            let began = clock::now();
             if matches!(*inner.state.borrow(), State::Down) {
-                inner.report.answered(Err(&StoreError::Down));
+                inner
+                    .report
+                    .answered(op, Err(&StoreError::Down), Duration::ZERO);
                 return Err(StoreError::Down);
             }
             let result = match tokio::time::timeout(inner.timeout, self.ask(command)).await {
@@ -174,7 +178,8 @@ impl Store for Link {
                     Err(StoreError::Timeout)
                 }
             };
-            inner.report.answered(result.as_ref().map(|_| ()));
+            let took = clock::now().saturating_duration_since(began);
+            inner.report.answered(op, result.as_ref().map(|_| ()), took);
             result
         })
     }

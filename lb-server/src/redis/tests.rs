@@ -1,6 +1,8 @@
 //! The state of a link, under virtual time, with a store that does as it is told.
 
 #[cfg(feature = "redis")]
+mod failover;
+#[cfg(feature = "redis")]
 mod real;
 #[cfg(feature = "redis")]
 pub(crate) mod server;
@@ -15,6 +17,7 @@ use parking_lot::Mutex;
 
 use super::{Command, Link, Opener, Report, Store, StoreError, Value};
 use crate::clock;
+use crate::metrics::Bounds;
 
 const TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -89,7 +92,7 @@ impl Bench {
     fn new(mood: Mood) -> Self {
         let store = Arc::new(Scripted::default());
         store.feel(mood);
-        let report = Arc::new(Report::default());
+        let report = Arc::new(Report::new(&Bounds::of_seconds(&[1.0])));
         let opener = Arc::new(Fake(Arc::clone(&store)));
         let link = Link::new(opener, TIMEOUT, Arc::clone(&report));
         tokio::spawn(link.clone().keep());

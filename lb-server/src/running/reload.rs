@@ -152,11 +152,16 @@ impl Handle {
         result
     }
 
-    fn replace(&self, loaded: LoadedConfig) -> Result<ReloadReport, Error> {
+    pub(super) fn check_may_reload(&self) -> Result<(), Error> {
         if self.inner.requested.is_cancelled() || self.is_draining() {
             let text = "the server is draining, so its configuration stays as it is";
             return Err(Error::new(ErrorKind::Draining, text));
         }
+        Ok(())
+    }
+
+    fn replace(&self, loaded: LoadedConfig) -> Result<ReloadReport, Error> {
+        self.check_may_reload()?;
         let LoadedConfig {
             mut config,
             warnings,
@@ -175,7 +180,7 @@ impl Handle {
         let config = Arc::new(config);
         let draft = Draft::build(Arc::clone(&config), before.has_handler, Some(&before))?;
         let outside = self.inner.outside.get();
-        let sockets = outside.map(|outside| outside.sockets.draft(&config));
+        let sockets = outside.map(|outside| outside.sockets.draft(&config, draft.listeners()));
         let sockets = sockets.transpose()?;
 
         let changing = self.inner.changing.lock();
@@ -206,7 +211,7 @@ impl Handle {
 }
 
 /// Puts back what a running server cannot change, and says so.
-fn keep_what_needs_a_restart(before: &Config, config: &mut Config) -> Vec<String> {
+pub(super) fn keep_what_needs_a_restart(before: &Config, config: &mut Config) -> Vec<String> {
     let mut kept = Vec::new();
     let mut keep = |key: &str| kept.push(key.to_owned());
     if config.server.threads != before.server.threads {
@@ -220,6 +225,19 @@ fn keep_what_needs_a_restart(before: &Config, config: &mut Config) -> Vec<String
     if config.dns != before.dns {
         config.dns.clone_from(&before.dns);
         keep("dns");
+    }
+    if config.metrics.duration_buckets != before.metrics.duration_buckets {
+        let buckets = &before.metrics.duration_buckets;
+        config.metrics.duration_buckets.clone_from(buckets);
+        keep("metrics.duration_buckets");
+    }
+    if config.metrics.report != before.metrics.report {
+        config.metrics.report = before.metrics.report;
+        keep("metrics.report");
+    }
+    if config.admin != before.admin {
+        config.admin.clone_from(&before.admin);
+        keep("admin");
     }
     if config.redis != before.redis {
         config.redis.clone_from(&before.redis);

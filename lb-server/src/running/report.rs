@@ -80,6 +80,7 @@ impl ReloadReport {
             after.sessions.as_ref(),
         );
         report.table("redis", before.redis.as_ref(), after.redis.as_ref());
+        report.table("metrics", Some(&before.metrics), Some(&after.metrics));
         report
     }
 

@@ -11,19 +11,20 @@ use http::HeaderValue;
 use lb_core::{BackendId, Pool, PoolParameters, PoolPlan, PoolPolicy, QueuePolicy, RetryBudget};
 use parking_lot::{Mutex, RwLock};
 
+use super::operate::Operated;
 use super::policy::policy;
 use super::{PoolEntry, Snapshot, Targets};
 use crate::access_log::AccessLog;
 use crate::affinity::Affinity;
 use crate::cache;
 use crate::clock;
-use crate::config::{
-    BackendConfig, BackendScheme, Config, LoadBalancerConfig, RouteConfig, TargetConfig,
-};
+use crate::config::{BackendScheme, Config, LoadBalancerConfig, RouteConfig, TargetConfig};
 use crate::discovery::{self, Found};
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
+use crate::metrics::{Bounds, ListenerCounters, PoolCounters, RouteCounters};
+use crate::otel::Tracer;
 use crate::queue::Queue;
 use crate::routes::{Route, Target};
 use crate::secrets::SpareSecret;
@@ -75,23 +76,44 @@ impl Draft {
             .active_sessions()
             .map(|sessions| SessionService::build(sessions, redis, &spare_secret, sessions_before))
             .transpose()?;
+        let bounds = previous.map_or_else(
+            || Bounds::of_seconds(&config.metrics.duration_buckets),
+            |previous| Arc::clone(&previous.bounds),
+        );
         let found = previous.map_or_else(Found::default, |it| it.found.clone());
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut entries = BTreeMap::new();
         for (name, pool) in &config.pools {
             let affinity = Affinity::build(&config, name, &spare_secret)?;
             let before = previous.and_then(|it| it.pools.get(name));
-            let draft = PoolDraft::build(name, pool, affinity, before.map(|it| &**it), &found)?;
+            let draft = PoolDraft::build(
+                name,
+                pool,
+                affinity,
+                &bounds,
+                before.map(|it| &**it),
+                &found,
+            )?;
             entries.insert(name.clone(), Arc::clone(&draft.entry));
             pools.push(draft);
         }
         let caches = cache::build(&config, previous.map(|previous| &previous.caches));
+        let count = |before: Option<&RouteCounters>| {
+            RouteCounters::build(config.listeners.keys(), &bounds, before)
+        };
+        let listeners = config.listeners.keys().map(|name| {
+            let before = previous.and_then(|it| it.listeners.get(name));
+            let counters = before.map_or_else(Arc::default, Arc::clone);
+            (name.clone(), counters)
+        });
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             let target = resolve(route, &entries, has_handler)?;
             let limits = limits.of_route(&route.rate_limits);
             let cache = route.cache.as_ref().and_then(|name| caches.get(name));
-            routes.push(Route::new(route, target, limits).cached_by(cache.cloned()));
+            let before = previous.and_then(|it| it.route(&route.name));
+            let counters = count(before.map(|before| &before.counters));
+            routes.push(Route::new(route, target, limits, counters).cached_by(cache.cloned()));
         }
         let before = previous.and_then(|it| it.access_log.as_deref());
         let access_log = AccessLog::build(&config, before)?;
@@ -110,13 +132,22 @@ impl Draft {
             spare_secret,
             found,
             caches,
+            tracer: Tracer::build(&config, previous.and_then(|it| it.tracer.as_deref()))?,
             sinks,
             logged_fields,
             access_log,
+            listeners: listeners.collect(),
+            unrouted: count(previous.map(|previous| &previous.unrouted)),
+            bounds: Arc::clone(&bounds),
             has_handler,
             config,
         };
         Ok(Self { snapshot, pools })
+    }
+
+    /// What is counted of each listener.
+    pub(crate) fn listeners(&self) -> &BTreeMap<String, Arc<ListenerCounters>> {
+        &self.snapshot.listeners
     }
 
     /// Changes what is shared with the snapshot in force; the one returned takes its place. The second
@@ -138,6 +169,7 @@ impl PoolDraft {
         name: &str,
         config: &LoadBalancerConfig,
         affinity: Option<Box<Affinity>>,
+        bounds: &Arc<Bounds>,
         before: Option<&PoolEntry>,
         found: &Found,
     ) -> Result<Self, Error> {
@@ -146,12 +178,13 @@ impl PoolDraft {
             let text = format!("pool `{name}` cannot be used: {error}");
             Error::new(ErrorKind::Config, text)
         };
-        let (balancer, queue, budget, shared) = match before {
+        let (balancer, queue, budget, shared, operated) = match before {
             Some(before) => (
                 Arc::clone(&before.balancer),
                 Arc::clone(&before.queue),
                 Arc::clone(before.retries.budget()),
                 Arc::clone(&before.targets),
+                Arc::clone(&before.operated),
             ),
             None => {
                 let empty = Pool::new(PoolParameters::default(), Vec::new(), now).map_err(wrong)?;
@@ -160,20 +193,28 @@ impl PoolDraft {
                     Arc::new(Queue::default()),
                     Arc::new(RetryBudget::new(now)),
                     Arc::new(RwLock::default()),
+                    Arc::new(Operated::new(now)),
                 )
             }
         };
+        let counters = before.map_or_else(
+            || Arc::new(PoolCounters::new(bounds)),
+            |before| Arc::clone(&before.counters),
+        );
         let entry = PoolEntry {
             name: name.into(),
             balancer,
             hash: config.hash.clone(),
-            retries: Retries::new(config.retry.clone(), budget),
+            retries: Retries::new(config.retry.clone(), budget, Arc::clone(&counters)),
             queue,
             queue_policy: QueuePolicy::default()
                 .size(config.queue as usize)
                 .timeout(config.timeouts.queue),
             affinity,
+            counters,
+            bounds: Arc::clone(bounds),
             config: config.clone(),
+            operated,
             targets: shared,
             tls: Mutex::new(None),
         };
@@ -185,7 +226,7 @@ impl PoolDraft {
         let mut backends = Vec::with_capacity(config.backends.len());
         let mut targets = Targets::default();
         let known = entry.targets.read();
-        for backend in &in_force(&entry.name, config, found) {
+        for backend in &discovery::in_force(&entry.name, config, found) {
             let (backend, target) = entry.backend(backend, Some(&known))?;
             targets.0.insert(backend.id.clone(), target);
             backends.push(backend);
@@ -210,6 +251,7 @@ impl PoolDraft {
             balancer,
             queue,
             targets,
+            operated,
             ..
         } = &*self.entry;
         // Nothing can be picked before it is known where it is.
@@ -225,12 +267,14 @@ impl PoolDraft {
             if let Some(gone) = targets.write().0.remove(&id) {
                 gone.give_up();
             }
+            operated.forget(&id);
         }
         for status in balancer.backends(now) {
             let id = status.backend.id;
             if status.is_draining || !status.is_enabled {
                 balancer.set_draining(&id, false);
                 balancer.set_enabled(&id, true);
+                operated.note(&id, now);
                 undone.push(id);
             }
         }
@@ -238,24 +282,6 @@ impl PoolDraft {
         // Who waits may find a place now, or learn that there is none to wait for.
         queue.wake_all(now);
     }
-}
-
-/// The backends of a pool, with those that names stand for in the place of their entries.
-fn in_force(pool: &Arc<str>, config: &LoadBalancerConfig, found: &Found) -> Vec<BackendConfig> {
-    let mut backends = Vec::with_capacity(config.backends.len());
-    for backend in &config.backends {
-        let Some(key) = discovery::Key::of(pool, backend) else {
-            backends.push(backend.clone());
-            continue;
-        };
-        let places = found.of(&key).unwrap_or_default();
-        backends.extend(
-            places
-                .iter()
-                .map(|place| discovery::backend_at(backend, place, config)),
-        );
-    }
-    backends
 }
 
 fn resolve(

@@ -5,6 +5,8 @@ mod handler;
 mod origin;
 mod purging;
 mod replies;
+mod second;
+
 mod streaming;
 mod table;
 

@@ -222,10 +222,14 @@ async fn what_is_changed_by_hand_stays_until_the_answer_is_another() {
     assert!(proxy.handle.remove_backend("default/app@10.0.0.1:3000"));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(names(&proxy), ["default/app@10.0.0.2:3000"]);
+    let drift = proxy.handle.drift().into_iter();
+    let drift: Vec<_> = drift.map(|it| (it.backend, it.what)).collect();
+    assert_eq!(drift, [("app@10.0.0.1:3000".into(), "removed".into())]);
     script.says(&["10.0.0.1"]);
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(names(&proxy), ["default/app@10.0.0.1:3000"]);
     let discover = DiscoverConfig::new(DiscoverRecords::Addresses);
+    assert_eq!(proxy.handle.drift(), []);
     let other = BackendConfig::new("http://other:3000").unwrap();
     assert!(proxy.handle.add_backend(other.discover(discover)).is_err());
 }

@@ -93,6 +93,7 @@ fn running(proxy: &Proxy) -> Running {
     let workers = TaskTracker::new();
     workers.close();
     Running {
+        admin: None,
         addresses: Vec::new(),
         handle: proxy.handle.clone(),
         workers,

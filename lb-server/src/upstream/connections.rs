@@ -22,6 +22,7 @@ use super::connect::Connector;
 use super::http1;
 use crate::clock;
 use crate::config::BackendScheme;
+use crate::metrics::{OpenConnection, Worker};
 use crate::snapshot::BackendTarget;
 use crate::transport::{FrameRole, Transport};
 
@@ -45,7 +46,7 @@ pub(crate) struct Upstreams {
 
 /// The connections to one backend.
 #[derive(Debug)]
-struct BackendConnections {
+pub(crate) struct BackendConnections {
     state: Mutex<State>,
 }
 
@@ -120,6 +121,8 @@ pub(crate) enum Checkout {
     Http1 {
         connection: http1::Connection<Transport>,
         kept: Kept,
+        /// Where it goes when it can serve another request.
+        home: Arc<BackendConnections>,
     },
     Http2(SendRequest<Bytes>, StreamSlot),
 }
@@ -133,8 +136,8 @@ impl Upstreams {
     }
 
     /// A connection to a backend that is open already.
-    pub(crate) fn take_open(&self, target: &Arc<BackendTarget>) -> Option<Checkout> {
-        self.backend(target).take_open()
+    pub(crate) fn take_open(&self, target: &Arc<BackendTarget>, now: Instant) -> Option<Checkout> {
+        self.backend(target).take_open(now)
     }
 
     /// Opens a connection to a backend, within its connect timeout.
@@ -149,22 +152,14 @@ impl Upstreams {
         .unwrap_or(Err(ConnectError::Timeout))
     }
 
-    /// Takes back a connection that can serve another request.
-    pub(crate) fn give_back(
-        &self,
-        target: &Arc<BackendTarget>,
-        connection: http1::Connection<Transport>,
-    ) {
-        // Nobody will ask for a connection to a place that is given up.
-        if target.is_gone() {
-            return;
+    /// How many connections are kept for each backend without serving a request.
+    pub(crate) fn unused(&self, mut tell: impl FnMut(&BackendId, u64)) {
+        for (id, backend) in &*self.backends.lock() {
+            let state = backend.state.lock();
+            let shared = state.http2.iter();
+            let shared = shared.filter(|it| it.streams.load(Ordering::Relaxed) == 0);
+            tell(id, (state.idle.len() + shared.count()) as u64);
         }
-        let backend = self.backend(target);
-        backend.state.lock().idle.push(IdleConnection {
-            connection,
-            since: clock::now(),
-        });
-        backend.reap_later();
     }
 
     /// Closes what is open and unused to backends that are gone.
@@ -221,10 +216,25 @@ impl BackendConnections {
         Arc::clone(&self.state.lock().target)
     }
 
-    fn take_open(&self) -> Option<Checkout> {
+    /// Takes back a connection that can serve another request.
+    pub(crate) fn give_back(self: &Arc<Self>, connection: http1::Connection<Transport>) {
+        {
+            let mut state = self.state.lock();
+            // Nobody will ask for a connection to a place that is given up.
+            if state.target.is_gone() {
+                return;
+            }
+            state.idle.push(IdleConnection {
+                connection,
+                since: clock::now(),
+            });
+        }
+        self.reap_later();
+    }
+
+    fn take_open(self: &Arc<Self>, now: Instant) -> Option<Checkout> {
         let mut cx = Context::from_waker(noop_waker_ref());
         let mut state = self.state.lock();
-        let now = clock::now();
         let mut at = 0;
         while at < state.http2.len() {
             let shared = &mut state.http2[at];
@@ -253,6 +263,7 @@ impl BackendConnections {
                 return Some(Checkout::Http1 {
                     connection: idle.connection,
                     kept: Kept::of(unused),
+                    home: Arc::clone(self),
                 });
             }
         }
@@ -269,9 +280,10 @@ impl BackendConnections {
                     Some(connection) => Ok(Checkout::Http1 {
                         connection,
                         kept: Kept::Not,
+                        home: Arc::clone(self),
                     }),
                     // It speaks HTTP/2 since this very dial.
-                    None => match self.take_open() {
+                    None => match self.take_open(clock::now()) {
                         Some(checkout) => Ok(checkout),
                         None => continue,
                     },
@@ -286,7 +298,7 @@ impl BackendConnections {
                     return Err(ConnectError::Io(Arc::new(ended)));
                 }
             }
-            if let Some(checkout) = self.take_open() {
+            if let Some(checkout) = self.take_open(clock::now()) {
                 return Ok(checkout);
             }
         }
@@ -343,6 +355,7 @@ impl BackendConnections {
         self: &Arc<Self>,
         connector: &Arc<dyn Connector>,
     ) -> Result<Option<http1::Connection<Transport>>, ConnectError> {
+        let began = clock::now();
         let target = self.target();
         let io = connector
             .connect(&target.url.address)
@@ -365,6 +378,9 @@ impl BackendConnections {
                 (transport, http2)
             }
         };
+        let connects = &target.pool_counters.connects;
+        connects.observe(Worker::ANY, clock::now().saturating_duration_since(began));
+        let transport = transport.counted(OpenConnection::to(&target.counters));
         self.state.lock().speaks_http2 = Some(http2);
         if !http2 {
             return Ok(Some(http1::Connection::new(transport)));

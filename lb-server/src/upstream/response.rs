@@ -1,6 +1,5 @@
 //! The body of a backend's response, with everything that must live until its last byte.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -8,7 +7,6 @@ use bytes::Bytes;
 use http_body::Frame;
 use lb_core::{BackendId, Cause, Outcome};
 
-use super::connections::Upstreams;
 use super::{Attempt, UpstreamError};
 use crate::body::BodyError;
 use crate::clock;
@@ -22,7 +20,6 @@ use crate::queue::InFlight;
 pub(crate) struct ResponseBody {
     /// `None` after the end.
     running: Option<Running>,
-    upstreams: Arc<Upstreams>,
     length: Option<u64>,
     /// The backend, where affinity asks for it.
     answered_by: Option<BackendId>,
@@ -40,7 +37,6 @@ impl ResponseBody {
         attempt: Attempt,
         picked: InFlight,
         started: Instant,
-        upstreams: Arc<Upstreams>,
         length: Option<u64>,
     ) -> Self {
         let ended = attempt.is_end_stream();
@@ -50,7 +46,6 @@ impl ResponseBody {
                 picked,
                 started,
             }),
-            upstreams,
             length,
             answered_by: None,
         };
@@ -125,10 +120,10 @@ impl ResponseBody {
         else {
             return;
         };
-        if let Attempt::Http1(exchange) = attempt
+        if let Attempt::Http1(exchange, home) = attempt
             && let Some(connection) = exchange.into_connection()
         {
-            self.upstreams.give_back(picked.target(), connection);
+            home.give_back(connection);
         }
         // The outcome was told with the response head.
         drop(picked);

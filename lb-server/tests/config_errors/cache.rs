@@ -31,6 +31,8 @@ fn caches() {
                 "too many fields",
                 cache("vary = [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\"]"),
             ),
+            ("store", cache("store = \"rediss\"")),
+            ("store without redis", cache("store = \"redis\"")),
             ("name of a cache", after("[caches.\"a b\"]")),
             ("misspelt cache of a route", route("cache = \"mein\"")),
             (

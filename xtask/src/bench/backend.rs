@@ -24,6 +24,8 @@ pub(crate) struct Backends {
     h1: [u16; 2],
     h2c: [u16; 2],
     tls: [u16; 2],
+    /// Where spans are sent: it takes everything and keeps nothing.
+    collector: u16,
     _process: Process,
 }
 
@@ -35,13 +37,14 @@ impl Backends {
             directory.write(&format!("body-{bytes}"), noise(bytes))?;
         }
         let nginx = programs::find("nginx").context("nginx is missing: it is the backend")?;
-        let ports = free_ports(6)?;
+        let ports = free_ports(7)?;
         let (h1, h2c, tls) = (
             [ports[0], ports[1]],
             [ports[2], ports[3]],
             [ports[4], ports[5]],
         );
-        let text = config(&directory, [h1, h2c, tls]);
+        let collector = ports[6];
+        let text = config(&directory, [h1, h2c, tls], collector);
         let file = directory.write("backend.conf", text)?;
         directory.write("nobody", "")?;
         let mut command = pinned(&nginx, &machine::backend_core());
@@ -53,6 +56,7 @@ impl Backends {
             h1,
             h2c,
             tls,
+            collector,
             _process: process,
         })
     }
@@ -73,6 +77,11 @@ impl Backends {
         }
         let numbers = 0..workload.backends.min(MOST_BACKENDS);
         numbers.map(|number| address(number, ports[0])).collect()
+    }
+
+    /// Where spans can be sent.
+    pub(crate) fn collector(&self) -> String {
+        format!("http://127.0.0.1:{}", self.collector)
     }
 
     /// PEM file with the proxy's certificate.
@@ -143,7 +152,7 @@ pub(crate) fn noise(bytes: u32) -> Vec<u8> {
     words.take(bytes as usize).collect()
 }
 
-fn config(directory: &Directory, [h1, h2c, tls]: [[u16; 2]; 3]) -> String {
+fn config(directory: &Directory, [h1, h2c, tls]: [[u16; 2]; 3], collector: u16) -> String {
     let listen = |ports: [u16; 2], how: &str| -> String {
         let lines = ports.map(|port| format!("listen 127.0.0.1:{port} backlog=4096 {how};\n"));
         lines.concat()
@@ -180,6 +189,7 @@ http {{
         }}
         location /never {{ auth_basic never; auth_basic_user_file {root}/nobody; auth_delay 10m; }}
     }}
+    server {{ listen 127.0.0.1:{collector}; location / {{ return 200; }} }}
     server {{ listen unix:{socket}; location / {{ return 200 ok; }} }}
 }}
 "#,

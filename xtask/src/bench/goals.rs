@@ -89,6 +89,11 @@ fn reach(outcome: &Outcome, goal: &Goal, all: &[Outcome]) -> Option<(&'static st
                 ours.cost()?.median / theirs,
             ))
         }
+        Figure::Overhead { of, over } => Some((
+            "processor time of another set-up ÷",
+            over.name().to_owned(),
+            outcome.of(of)?.cost()?.median / outcome.of(over)?.cost()?.median,
+        )),
         Figure::Scaling => {
             let single = all
                 .iter()

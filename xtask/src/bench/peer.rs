@@ -27,6 +27,12 @@ pub(crate) enum Peer {
     /// Another build of ours.
     #[value(skip)]
     Against,
+    /// Ours with the access log.
+    #[value(skip)]
+    Logged,
+    /// Ours with the access log, and a trace of one request in twenty.
+    #[value(skip)]
+    Traced,
     Nginx,
     #[value(name = "haproxy")]
     HaProxy,
@@ -38,6 +44,9 @@ pub(crate) enum Peer {
     /// HAProxy copying bytes between TLS and TCP, without knowing HTTP.
     Floor,
 }
+
+/// Ours with more to say.
+pub(crate) const VARIANTS: [Peer; 2] = [Peer::Logged, Peer::Traced];
 
 /// The peers that can be asked for.
 pub(crate) const PEERS: [Peer; 7] = [
@@ -76,6 +85,8 @@ impl Peer {
         match self {
             Self::Ours => "ours",
             Self::Against => "against",
+            Self::Logged => "logged",
+            Self::Traced => "traced",
             Self::Nginx => "nginx",
             Self::HaProxy => "haproxy",
             Self::Nghttpx => "nghttpx",
@@ -89,7 +100,7 @@ impl Peer {
     /// The program and the Debian package that has it.
     pub(crate) fn program(self) -> (&'static str, &'static str) {
         match self {
-            Self::Ours | Self::Against => ("lb-cli", ""),
+            Self::Ours | Self::Against | Self::Logged | Self::Traced => ("lb-cli", ""),
             Self::Nginx => ("nginx", "nginx"),
             Self::HaProxy | Self::Floor => ("haproxy", "haproxy"),
             Self::Nghttpx => ("nghttpx", "nghttp2-proxy"),
@@ -104,6 +115,7 @@ impl Peer {
         let h1_upstream = workload.upstream == Upstream::H1;
         match self {
             Self::Ours | Self::Against => true,
+            Self::Logged | Self::Traced => workload.observed,
             _ if workload.ours_only => false,
             Self::HaProxy | Self::Nghttpx | Self::H2o | Self::Caddy if workload.cached => false,
             Self::HaProxy | Self::Nghttpx | Self::Caddy => true,
@@ -121,7 +133,10 @@ impl Peer {
 
     /// Whether it is a peer to be ahead of: not a build of ours, not a bound.
     pub(crate) fn competes(self) -> bool {
-        !matches!(self, Self::Ours | Self::Against | Self::Floor)
+        !matches!(
+            self,
+            Self::Ours | Self::Against | Self::Logged | Self::Traced | Self::Floor
+        )
     }
 
     /// Finds it on this machine.
@@ -193,7 +208,9 @@ impl Candidate {
         let mut command = pinned(&self.program, &cores);
         command.args(&self.leading);
         match self.peer {
-            Peer::Ours | Peer::Against => ours::configure(&setup, self.peer.name(), &mut command)?,
+            Peer::Ours | Peer::Against | Peer::Logged | Peer::Traced => {
+                ours::configure(&setup, self.peer, &mut command)?;
+            }
             Peer::Nginx => nginx::configure(&setup, &mut command)?,
             Peer::HaProxy => haproxy::configure(&setup, &mut command)?,
             Peer::Floor => haproxy::configure_floor(&setup, &mut command)?,

@@ -224,7 +224,7 @@ fn bar(series: &Series, measure: &Measure) -> Option<Bar> {
 fn class(peer: Peer) -> &'static str {
     match peer {
         Peer::Ours => "ours",
-        Peer::Against => "against",
+        Peer::Against | Peer::Logged | Peer::Traced => "against",
         Peer::Floor => "floor",
         _ => "peer",
     }

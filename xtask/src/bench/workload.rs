@@ -52,6 +52,8 @@ pub(crate) enum Figure {
     Scaling,
     /// Our own processor time per request ÷ that of another workload.
     OfOwn(&'static str),
+    /// Processor time per request of one of our own set-ups ÷ that of another in the same workload.
+    Overhead { of: Peer, over: Peer },
 }
 
 /// One goal: the figure has to be at most (`Scaling`: at least) this.
@@ -81,6 +83,8 @@ pub(crate) struct Workload {
     pub(crate) ours_only: bool,
     /// Every answer comes from the proxy's cache.
     pub(crate) cached: bool,
+    /// Ours takes part with its access log, and with traces, as well.
+    pub(crate) observed: bool,
     /// Belongs to `--quick`.
     pub(crate) quick: bool,
     pub(crate) goals: &'static [Goal],
@@ -118,6 +122,7 @@ impl Workload {
             routes: 1,
             ours_only: false,
             cached: false,
+            observed: false,
             quick: false,
             goals: &[],
         }
@@ -150,6 +155,11 @@ impl Workload {
         self
     }
 
+    const fn observed(mut self) -> Self {
+        self.observed = true;
+        self.alone()
+    }
+
     const fn alone(mut self) -> Self {
         self.ours_only = true;
         self
@@ -170,6 +180,14 @@ const CACHES: &[Peer] = &[Peer::Nginx, Peer::Varnish];
 const fn of_own(workload: &'static str, bound: f64) -> Goal {
     Goal {
         figure: Figure::OfOwn(workload),
+        against: &[],
+        bound,
+    }
+}
+
+const fn overhead(of: Peer, over: Peer, bound: f64) -> Goal {
+    Goal {
+        figure: Figure::Overhead { of, over },
         against: &[],
         bound,
     }
@@ -216,6 +234,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload::new("idle", "memory of idle TLS h2 connections", TLS_H1, Load::Idle, (10_000, 1))
         .goals(&[Goal { figure: Figure::KibibytesPerConnection, against: &[], bound: 24.0 }]),
     Workload::new("active", "memory of streams waiting for a backend, 100 × 50", TLS_H1, Load::Active, (100, 50)),
+    Workload::new("observed", "with the access log, with traces, TLS h2 → HTTP/1.1, 1 KiB, 32 × 32", TLS_H1, SMALL, (32, 32)).observed()
+        .goals(&[overhead(Peer::Logged, Peer::Ours, 1.05), overhead(Peer::Traced, Peer::Logged, 1.02)]),
     Workload::new("workers-1", "one worker, TLS h2 → h2c, 1 KiB, 8 × 100", TLS_H2C, SMALL, (8, 100)).alone().quick(),
     Workload::new("workers-2", "two workers, TLS h2 → h2c, 1 KiB, 8 × 100", TLS_H2C, SMALL, (8, 100))
         .workers(2).alone().goals(&[Goal { figure: Figure::Scaling, against: &[], bound: 1.8 }]),

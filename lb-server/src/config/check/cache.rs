@@ -1,6 +1,6 @@
 //! `[caches.x]`, and `cache` of routes.
 
-use super::Findings;
+use super::{Findings, redis};
 use crate::config::model::{CacheConfig, CacheQuery, Config};
 use crate::config::suggest::{enumerate, nearest};
 use crate::config::units::print_size;
@@ -13,6 +13,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     for (name, cache) in &config.caches {
         let path = format!("caches.{name}");
         findings.name(path.clone(), name);
+        redis::needed(&path, cache.store, config, findings);
         one(&path, cache, findings);
     }
     for (index, route) in config.routes.iter().enumerate() {

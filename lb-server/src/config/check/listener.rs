@@ -91,14 +91,33 @@ fn protocols(path: &str, name: &str, protocols: &[Protocol], findings: &mut Find
 }
 
 fn tls(path: &str, name: &str, listener: &ListenerConfig, findings: &mut Findings) {
-    let path = format!("{path}.tls");
-    match &listener.tls {
-        ListenerTls::Off => {}
-        _ if listener.redirect_to.is_some() => findings.add(
+    if listener.tls != ListenerTls::Off && listener.redirect_to.is_some() {
+        findings.add(
             format!("listeners.{name}.redirect_to"),
             format!("listener `{name}` speaks TLS and redirects to https: a loop"),
             "remove `redirect_to`, or write `tls = \"off\"` on this listener",
-        ),
+        );
+        return;
+    }
+    server_tls(
+        &format!("{path}.tls"),
+        &format!("listener `{name}`"),
+        &listener.tls,
+        &listener.address,
+        findings,
+    );
+}
+
+/// TLS of whatever listens; `what` is what messages call it.
+pub(super) fn server_tls(
+    path: &str,
+    what: &str,
+    tls: &ListenerTls,
+    addresses: &[ListenAddress],
+    findings: &mut Findings,
+) {
+    match tls {
+        ListenerTls::Off => {}
         ListenerTls::SelfSigned { names } if names.is_empty() => {
             findings.add(
                 path,
@@ -112,20 +131,20 @@ fn tls(path: &str, name: &str, listener: &ListenerConfig, findings: &mut Finding
                 .filter(|name| name.parse::<IpAddr>().is_err() && !is_certificate_name(name))
             {
                 findings.add(
-                    path.clone(),
+                    path,
                     format!("`{wrong}` is no name for a certificate"),
                     "write a DNS name or an IP address: \"localhost\", \"127.0.0.1\"",
                 );
             }
         }
         ListenerTls::Files { certificates, .. } if certificates.is_empty() => {
-            let address = listener.address.iter().find(|address| !address.is_local());
+            let address = addresses.iter().find(|address| !address.is_local());
             let at = address.map_or_else(String::new, |address| {
                 format!(" and `{address}` is not on loopback")
             });
             findings.add(
                 path,
-                format!("listener `{name}` has no certificate{at}"),
+                format!("{what} has no certificate{at}"),
                 "write `tls = { cert = \"server.crt\", key = \"server.key\" }` (`lb-cli gen-cert` makes them), \
                  `tls = \"self-signed\"`, or `tls = \"off\"` for cleartext",
             );

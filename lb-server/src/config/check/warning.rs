@@ -12,6 +12,9 @@ use crate::config::units::print_size;
 /// Everything worth a warning.
 pub(in crate::config) fn warnings(config: &Config) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
+    if let Some(admin) = &config.admin {
+        super::admin::warnings(admin, &mut findings);
+    }
     for (name, listener) in &config.listeners {
         let http2 = &listener.http2;
         let needed = u64::from(http2.max_concurrent_streams) * u64::from(http2.stream_window);

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::config::model::{CacheConfig, CachePolicy, CacheQuery};
+use crate::config::model::{CacheConfig, CachePolicy, CacheQuery, StoreKind};
 
 const MAX_VARIANTS: NonZeroU32 = NonZeroU32::new(16).expect("not zero");
 
@@ -23,6 +23,7 @@ impl Default for CacheConfig {
             obey_requests: true,
             query: CacheQuery::All,
             vary: Vec::new(),
+            store: StoreKind::Memory,
         }
     }
 }

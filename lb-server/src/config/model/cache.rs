@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::StoreKind;
+
 /// `[caches.x]`: responses kept in memory, by the rules of RFC 9111 for shared caches.
 ///
 /// [`CacheConfig::default`] stores what responses allow in so many words, and nothing else.
@@ -38,6 +40,9 @@ pub struct CacheConfig {
     /// Request fields by which responses are kept apart, whether they say so in `Vary` or not; none
     /// by default. At most 8.
     pub vary: Vec<HeaderName>,
+    /// Whether `[redis]` keeps responses for all instances behind the memory of each (`Redis`), or nobody
+    /// does (`Memory`). Without an answer of Redis each goes on by itself.
+    pub store: StoreKind,
 }
 
 /// Which entries leave for others.

@@ -81,7 +81,8 @@ impl SecretText {
         Self(text.into())
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The secret itself, for whoever has to show or to compare it.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

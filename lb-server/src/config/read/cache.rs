@@ -1,5 +1,6 @@
 //! `[caches.x]`.
 
+use super::redis::store;
 use super::{Cursor, route::header_name, server::count};
 use crate::config::model::{CacheConfig, CachePolicy, CacheQuery};
 use crate::config::tree::Value;
@@ -32,6 +33,7 @@ pub(super) fn cache(cursor: &Cursor<'_>) -> Option<CacheConfig> {
         fields.read("vary", &mut config.vary, |cursor| {
             cursor.each(|cursor| header_name(cursor, cursor.text()?))
         });
+        fields.read("store", &mut config.store, store);
     })?;
     Some(config)
 }

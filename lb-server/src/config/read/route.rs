@@ -211,7 +211,7 @@ fn header_changes(cursor: &Cursor<'_>) -> Option<HeaderChanges> {
     Some(config)
 }
 
-fn header_value(cursor: &Cursor<'_>) -> Option<HeaderValue> {
+pub(super) fn header_value(cursor: &Cursor<'_>) -> Option<HeaderValue> {
     let text = cursor.text()?;
     HeaderValue::from_str(text)
         .map_err(|_| {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::convert::{duration, size};
+use super::redis::store;
 use super::{Duration, Size, cache_policy, cache_query};
 use crate::config::model::{CacheConfig, CachePolicy, CacheQuery};
 use crate::config::substitute::escape;
@@ -40,6 +41,9 @@ pub(super) struct Cache {
     /// Request fields by which responses are kept apart.
     #[schemars(length(max = 8))]
     vary: Vec<String>,
+    /// Whether the instances share what they keep.
+    #[schemars(schema_with = "stores")]
+    store: &'static str,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -75,6 +79,11 @@ impl From<&CacheConfig> for Cache {
                 }
             },
             vary: config.vary.iter().map(ToString::to_string).collect(),
+            store: store(config.store),
         }
     }
+}
+
+schemas! {
+    stores => { "enum": ["memory", "redis"] },
 }

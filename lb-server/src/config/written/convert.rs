@@ -47,6 +47,9 @@ impl From<&Config> for File {
             dns: discovery::dns(&config.dns),
             sessions: config.active_sessions().map(Into::into),
             access_log: (&config.access_log).into(),
+            metrics: (&config.metrics).into(),
+            admin: config.admin.as_ref().map(|admin| OrOff::On(admin.into())),
+            tracing: config.tracing.as_ref().map(Into::into),
         }
     }
 }
@@ -141,7 +144,7 @@ fn listener(config: &ListenerConfig) -> Listener {
     }
 }
 
-fn tls(config: &ListenerTls) -> Tls {
+pub(super) fn tls(config: &ListenerTls) -> Tls {
     match config {
         ListenerTls::Off => Tls::Word("off"),
         ListenerTls::SelfSigned { names } if names.as_slice() == ["localhost"] => {

@@ -85,7 +85,7 @@ pub(super) struct AffinityTable {
 }
 
 /// What stands in a printed configuration for a secret; too short to be taken for one.
-const HIDDEN: &str = "(hidden)";
+pub(in crate::config) const HIDDEN: &str = "(hidden)";
 
 /// `secret`, `secret_file` and `secret_files`.
 fn secrets(config: &SecretsConfig) -> (Option<OneOrMore>, Option<String>, Option<Vec<String>>) {

@@ -5,8 +5,8 @@
 
 use std::io::Write as _;
 
+use http::Method;
 use http::header::{self, HeaderMap};
-use http::{HeaderValue, Method};
 
 use super::RequestHead;
 
@@ -39,11 +39,11 @@ pub(super) fn write_head(
             "cookie" => has_cookie = true,
             "te" => has_te = true,
             name if is_ours(name) => {}
-            name => lines.field(name, value),
+            name => lines.field(name, value.as_bytes()),
         }
     }
     if let Some(forwarding) = &head.forwarding {
-        forwarding.for_each(|name, value| lines.field(name.as_str(), value));
+        forwarding.for_each(|name, value| lines.field(name.as_str(), value.as_bytes()));
     }
     if has_cookie {
         write_cookies(&mut lines, head.headers);
@@ -73,7 +73,7 @@ pub(super) fn write_last_chunk(
     for (name, value) in trailers.into_iter().flatten() {
         let name = name.as_str();
         if !is_ours(name) && name != "te" {
-            lines.field(name, value);
+            lines.field(name, value.as_bytes());
         }
     }
     lines.finish()
@@ -103,8 +103,8 @@ impl<'a> Lines<'a> {
         self.end();
     }
 
-    fn field(&mut self, name: &str, value: &HeaderValue) {
-        self.put(&[name.as_bytes(), b": ", value.as_bytes()]);
+    fn field(&mut self, name: &str, value: &[u8]) {
+        self.put(&[name.as_bytes(), b": ", value]);
     }
 
     fn end(&mut self) {
@@ -236,3 +236,33 @@ const TOKEN_BYTES: [bool; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_every_control_byte_wherever_it_stands() {
+        assert_eq!(count_controls(&[b'\n'; 600]), 600);
+        for byte in 0..=u8::MAX {
+            let is_control = byte < b' ' && byte != b'\t' || byte == 0x7f;
+            for at in [0, 15, 254, 255, 299] {
+                let mut text = [b'a'; 300];
+                text[at] = byte;
+                assert_eq!(count_controls(&text), usize::from(is_control), "{byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_break_in_a_line_is_an_error() {
+        let mut out = b"before\r\n".to_vec();
+        let mut lines = Lines::new(&mut out);
+        lines.field("a", b"b");
+        assert_eq!(lines.finish(), Ok(()));
+        assert_eq!(out, b"before\r\na: b\r\n\r\n");
+        let mut lines = Lines::new(&mut out);
+        lines.field("a", b"b\r\nc: d");
+        assert!(lines.finish().is_err());
+    }
+}

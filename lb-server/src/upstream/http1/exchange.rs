@@ -321,7 +321,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Exchange<S> {
         let mut first = ReadBuf::new(&mut scratch[..FIRST_READ_BYTES]);
         let read = Pin::new(&mut self.connection.io).poll_read(cx, &mut first);
         let count = first.filled().len();
-        self.buffer.extend_from_slice(first.filled());
+        self.buffer = BytesMut::from(first.filled());
         self.received_any = count > 0;
         buffers::return_scratch(scratch);
         ready!(read)?;

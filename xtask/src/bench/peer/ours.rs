@@ -4,15 +4,30 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Setup;
+use super::{Peer, Setup};
 use crate::bench::workload::Upstream;
 
-pub(super) fn configure(setup: &Setup<'_>, name: &str, command: &mut Command) -> Result<()> {
-    let file = setup
-        .directory
-        .write(&format!("{name}.toml"), config(setup))?;
+pub(super) fn configure(setup: &Setup<'_>, peer: Peer, command: &mut Command) -> Result<()> {
+    let name = peer.name();
+    let text = config(setup) + &observed(setup, peer);
+    let file = setup.directory.write(&format!("{name}.toml"), text)?;
     command.args(["serve", "--config", &file]);
     Ok(())
+}
+
+/// What is told of each request besides the counters, which are always on.
+fn observed(setup: &Setup<'_>, peer: Peer) -> String {
+    let log = match peer {
+        Peer::Logged | Peer::Traced => setup.directory.file(&format!("{}.log", peer.name())),
+        _ => "off".to_owned(),
+    };
+    let traces = if peer == Peer::Traced {
+        let collector = setup.backends.collector();
+        format!("[tracing]\nendpoint = {collector:?}\nsample_ratio = 0.05\n")
+    } else {
+        String::new()
+    };
+    format!("[access_log]\noutput = {log:?}\n{traces}")
 }
 
 fn config(setup: &Setup<'_>) -> String {

@@ -379,6 +379,23 @@ fn collapses_equal_lengths_and_hides_the_coding() {
 }
 
 #[test]
+fn keeps_of_connection_only_what_names_fields() {
+    for (said, is_kept) in [
+        ("Keep-Alive", false),
+        ("close", false),
+        ("keep-alive, Close", false),
+        ("close, x-hop", true),
+    ] {
+        let text = format!("HTTP/1.1 204 X\r\nconnection: {said}\r\nx-hop: 1\r\n\r\n");
+        let mut exchange = get(Script::saying(text));
+        let received = receive_now(&mut exchange).unwrap().unwrap();
+        let headers = received.head.headers();
+        assert_eq!(headers.contains_key("connection"), is_kept, "{said}");
+        assert!(headers.contains_key("x-hop"), "{said}");
+    }
+}
+
+#[test]
 fn tells_the_end_with_the_last_chunk() {
     let text = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
     let mut exchange = get(Script::saying(text));

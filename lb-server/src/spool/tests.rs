@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::*;
+use crate::access_log::Output;
 use crate::config::AccessLogOutput;
 
 /// Nothing here takes so long.
@@ -43,14 +44,18 @@ fn pipe() -> (Output, impl Read) {
     (Output::on(AccessLogOutput::Stdout, file), reader)
 }
 
-fn line(writer: &Writer, text: impl std::fmt::Display) {
+fn start(output: Output, workers: usize, capacity: usize) -> io::Result<Spool> {
+    Spool::start("test", output, workers, capacity, Duration::from_millis(10))
+}
+
+fn line(writer: &Spool, text: impl std::fmt::Display) {
     writer.append(|out| writeln!(out, "{text}").unwrap());
 }
 
 #[test]
 fn writes_what_is_there_without_being_asked() {
     let (output, reader) = pipe();
-    let writer = Writer::start(output, 2, 1024).unwrap();
+    let writer = start(output, 2, 1024).unwrap();
     let mut lines = BufReader::new(reader).lines();
     for number in 0..3 {
         line(&writer, number);
@@ -65,7 +70,7 @@ fn loses_and_tears_no_line_while_files_are_rotated_under_load() {
     const LINES: usize = 20_000;
     let directory = Directory::new("rotated");
     let path = directory.file();
-    let writer = Writer::start(to(&path), THREADS, 1 << 30).unwrap();
+    let writer = start(to(&path), THREADS, 1 << 30).unwrap();
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let writer = &writer;
@@ -101,7 +106,7 @@ fn loses_and_tears_no_line_while_files_are_rotated_under_load() {
 fn nothing_goes_to_a_renamed_file_once_the_new_one_is_there() {
     let directory = Directory::new("renamed");
     let (path, renamed) = (directory.file(), directory.0.join("old"));
-    let writer = Writer::start(to(&path), 1, 1024).unwrap();
+    let writer = start(to(&path), 1, 1024).unwrap();
     fs::rename(&path, &renamed).unwrap();
     writer.reopen();
     line(&writer, "new");
@@ -114,7 +119,7 @@ fn nothing_goes_to_a_renamed_file_once_the_new_one_is_there() {
 fn the_old_file_goes_on_where_the_new_one_cannot_be_made() {
     let directory = Directory::new("gone");
     let (path, moved) = (directory.file(), Directory::new("moved"));
-    let writer = Writer::start(to(&path), 1, 1024).unwrap();
+    let writer = start(to(&path), 1, 1024).unwrap();
     fs::remove_dir(&moved.0).unwrap();
     fs::rename(&directory.0, &moved.0).unwrap();
     writer.reopen();
@@ -127,7 +132,7 @@ fn the_old_file_goes_on_where_the_new_one_cannot_be_made() {
 fn drops_and_counts_lines_while_nobody_reads_and_goes_on_afterwards() {
     const CAPACITY: usize = 64 << 10;
     let (output, mut reader) = pipe();
-    let writer = Writer::start(output, 1, CAPACITY).unwrap();
+    let writer = start(output, 1, CAPACITY).unwrap();
     let text = "x".repeat(999);
     let mut asked = 0;
     // The pipe, the buffer and the one being written are bounded, so this ends.
@@ -151,7 +156,7 @@ fn drops_and_counts_lines_while_nobody_reads_and_goes_on_afterwards() {
 #[test]
 fn a_destination_that_takes_nothing_does_not_keep_the_process_from_ending() {
     let (output, reader) = pipe();
-    let writer = Writer::start(output, 1, 1 << 20).unwrap();
+    let writer = start(output, 1, 1 << 20).unwrap();
     for _ in 0..200 {
         line(&writer, "x".repeat(999));
     }
@@ -164,7 +169,7 @@ fn counts_what_a_full_disk_or_a_reader_that_left_did_not_take() {
     let (left, reader) = pipe();
     drop(reader);
     for output in [to(Path::new("/dev/full")), left] {
-        let writer = Writer::start(output, 1, 1024).unwrap();
+        let writer = start(output, 1, 1024).unwrap();
         for number in 0..10 {
             line(&writer, number);
         }
@@ -176,7 +181,7 @@ fn counts_what_a_full_disk_or_a_reader_that_left_did_not_take() {
 #[test]
 fn a_line_beyond_the_buffer_is_dropped_alone() {
     let (output, mut reader) = pipe();
-    let writer = Writer::start(output, 1, 100).unwrap();
+    let writer = start(output, 1, 100).unwrap();
     line(&writer, "x".repeat(200));
     line(&writer, "short");
     writer.close(PATIENCE);

@@ -1,11 +1,11 @@
-//! What `[access_log]` says is meant, and prints back the same.
+//! What `[access_log]` and `[tracing]` say is meant, and prints back the same.
 
 use std::time::Duration;
 
 use http::HeaderName;
 use lb_server::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, Algorithm, Config, LoadBalancerConfig,
-    SampleConfig, ServerConfig,
+    SampleConfig, ServerConfig, TracingConfig,
 };
 use proptest::prelude::*;
 
@@ -87,4 +87,27 @@ fn every_key_is_read() {
         )
         .buffer(2 << 20);
     assert_eq!(read.access_log, meant);
+}
+
+#[test]
+fn traces_are_read_and_printed_without_what_is_secret() {
+    assert_eq!(config("").tracing, None);
+    let text = "[tracing]\nendpoint = \"https://otel.example/v1/traces\"\nsample_ratio = 0.05\n\
+                attributes = { a = \"b\" }\nheaders = { api-key = \"geheim\" }\nca = \"/ca.pem\"";
+    let read = config(text);
+    let tracing = read.tracing.clone().expect("it is written");
+    let mut meant = TracingConfig::new("https://otel.example")
+        .expect("it is a URL")
+        .sample_ratio(0.05)
+        .attributes(vec![("a".to_owned(), "b".to_owned())])
+        .ca("/ca.pem");
+    meant.headers.clone_from(&tracing.headers);
+    assert_eq!(tracing, meant);
+    assert_eq!(tracing.headers[0].1, "geheim");
+    let printed = read.to_toml();
+    assert!(!printed.contains("geheim"), "{printed}");
+    let hidden = Config::from_toml(&printed, "lb.toml").expect_err("a value is missing");
+    assert!(hidden.to_string().contains("tracing.headers.api-key"));
+    let shown = Config::from_toml(&printed.replace("(hidden)", "geheim"), "lb.toml");
+    assert_eq!(shown.expect("it is printed right"), read);
 }

@@ -1,8 +1,8 @@
-//! The way of lines from the workers to their destination.
+//! The way of what workers write about exchanges (lines, spans) to where it goes.
 //!
 //! Each worker has a buffer. A thread of its own takes what is in them a few times a second, or earlier where one is
-//! half full, and writes it. It alone waits for the destination; where that takes nothing, the buffers fill and further
-//! lines are dropped and counted.
+//! half full, and hands it on. It alone waits for the destination; where that takes nothing, the buffers fill and what
+//! comes beyond is dropped and counted.
 
 use std::cell::Cell;
 use std::io;
@@ -12,14 +12,23 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::output::Output;
+/// Where what was gathered goes. It has a thread of its own and may wait.
+pub(crate) trait Drain: Send + 'static {
+    /// Takes some entries and returns how many of them are lost.
+    fn take(&mut self, entries: &[u8]) -> u64;
 
-/// How long a line may wait for others to be written with.
-const GATHER: Duration = Duration::from_millis(200);
+    /// Opens anew what has a name.
+    fn reopen(&mut self) {}
+
+    /// Nothing comes after this; returns how many entries are lost that it still had.
+    fn finish(&mut self) -> u64 {
+        0
+    }
+}
 
 /// The buffers and the thread that empties them.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct Spool {
     state: Arc<State>,
 }
 
@@ -28,8 +37,9 @@ struct State {
     buffers: Box<[Mutex<Vec<u8>>]>,
     /// Bytes that each buffer may hold.
     capacity: usize,
+    gather: Duration,
     dropped: AtomicU64,
-    /// Whether the thread knows that there are lines; it mirrors the signal so that most lines take no lock for it.
+    /// Whether the thread knows that there are entries; it mirrors the signal so that most take no lock for it.
     is_told: AtomicBool,
     signals: Mutex<Signals>,
     changed: Condvar,
@@ -38,7 +48,7 @@ struct State {
 /// What the thread waits for.
 #[derive(Debug, Default)]
 struct Signals {
-    has_lines: bool,
+    has_entries: bool,
     is_urgent: bool,
     reopen: bool,
     close: bool,
@@ -51,12 +61,20 @@ impl Signals {
     }
 }
 
-impl Writer {
-    /// Starts the thread for so many workers, each with a buffer of so many bytes.
-    pub(super) fn start(output: Output, workers: usize, capacity: usize) -> io::Result<Self> {
+impl Spool {
+    /// Starts the thread, by this name, for so many workers, each with a buffer of so many bytes; an entry may wait
+    /// for others to go with for the time of `gather`.
+    pub(crate) fn start(
+        name: &str,
+        drain: impl Drain,
+        workers: usize,
+        capacity: usize,
+        gather: Duration,
+    ) -> io::Result<Self> {
         let state = Arc::new(State {
             buffers: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
             capacity,
+            gather,
             dropped: AtomicU64::new(0),
             is_told: AtomicBool::new(false),
             signals: Mutex::default(),
@@ -64,13 +82,13 @@ impl Writer {
         });
         let thread = Arc::clone(&state);
         std::thread::Builder::new()
-            .name("lb-access-log".to_owned())
-            .spawn(move || thread.run(output))?;
+            .name(name.to_owned())
+            .spawn(move || thread.run(drain))?;
         Ok(Self { state })
     }
 
-    /// Has a line appended to the caller's buffer, or drops it where there is no room.
-    pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Has an entry appended to the caller's buffer, or drops it where there is no room.
+    pub(crate) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let state = &*self.state;
         let mut buffer = state.buffers[worker() % state.buffers.len()].lock();
         let before = buffer.len();
@@ -91,22 +109,22 @@ impl Writer {
         }
         if !state.is_told.load(Ordering::Relaxed) {
             state.is_told.store(true, Ordering::Relaxed);
-            state.tell(|signals| signals.has_lines = true);
+            state.tell(|signals| signals.has_entries = true);
         }
     }
 
-    /// Lines that were dropped or could not be written.
-    pub(super) fn dropped(&self) -> u64 {
+    /// Entries that were dropped or lost on their way.
+    pub(crate) fn dropped(&self) -> u64 {
         self.state.dropped.load(Ordering::Relaxed)
     }
 
-    /// Opens the file anew, before anything else is written.
-    pub(super) fn reopen(&self) {
+    /// Has the destination opened anew, before it takes anything else.
+    pub(crate) fn reopen(&self) {
         self.state.tell(|signals| signals.reopen = true);
     }
 
-    /// Writes what is there and ends the thread; waits for so long at most.
-    pub(super) fn close(&self, patience: Duration) {
+    /// Hands on what is there and ends the thread; waits for so long at most.
+    pub(crate) fn close(&self, patience: Duration) {
         self.state.tell(|signals| signals.close = true);
         let mut signals = self.state.signals.lock();
         let is_open = |signals: &mut Signals| !signals.is_closed;
@@ -117,7 +135,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for Spool {
     fn drop(&mut self) {
         self.state.tell(|signals| signals.close = true);
     }
@@ -129,22 +147,24 @@ impl State {
         self.changed.notify_all();
     }
 
-    fn run(&self, mut output: Output) {
+    fn run(&self, mut drain: impl Drain) {
         let mut taken = Vec::new();
         let mut is_idle = false;
         loop {
             let orders = self.wait(is_idle);
             if orders.reopen {
-                output.reopen();
+                drain.reopen();
             }
-            let mut found = self.write(&mut output, &mut taken);
+            let mut found = self.empty(&mut drain, &mut taken);
             if orders.close {
+                let lost = drain.finish();
+                self.dropped.fetch_add(lost, Ordering::Relaxed);
                 return self.tell(|signals| signals.is_closed = true);
             }
             if !found {
-                // A line that comes after its buffer was found empty from here on tells so itself.
+                // An entry that comes after its buffer was found empty from here on tells so itself.
                 self.is_told.store(false, Ordering::Relaxed);
-                found = self.write(&mut output, &mut taken);
+                found = self.empty(&mut drain, &mut taken);
                 if found {
                     self.is_told.store(true, Ordering::Relaxed);
                 }
@@ -153,21 +173,21 @@ impl State {
         }
     }
 
-    /// Waits for lines if there are none, then for others to go with them.
+    /// Waits for entries if there are none, then for others to go with them.
     fn wait(&self, is_idle: bool) -> Signals {
         let mut signals = self.signals.lock();
         if is_idle {
             self.changed.wait_while(&mut signals, |signals| {
-                !signals.has_lines && !signals.is_pressing()
+                !signals.has_entries && !signals.is_pressing()
             });
         }
         self.changed
-            .wait_while_for(&mut signals, |signals| !signals.is_pressing(), GATHER);
+            .wait_while_for(&mut signals, |signals| !signals.is_pressing(), self.gather);
         std::mem::take(&mut signals)
     }
 
-    /// Writes what is in the buffers; tells whether there was anything.
-    fn write(&self, output: &mut Output, taken: &mut Vec<u8>) -> bool {
+    /// Hands on what is in the buffers; tells whether there was anything.
+    fn empty(&self, drain: &mut impl Drain, taken: &mut Vec<u8>) -> bool {
         let mut found = false;
         for buffer in &self.buffers {
             // The worker goes on with the other one of two that take turns.
@@ -176,7 +196,7 @@ impl State {
                 continue;
             }
             found = true;
-            let lost = output.write(taken);
+            let lost = drain.take(taken);
             self.dropped.fetch_add(lost, Ordering::Relaxed);
             taken.clear();
         }
@@ -184,7 +204,7 @@ impl State {
     }
 }
 
-/// A number for each thread that logs: the buffers are dealt by it, so that each worker has its own.
+/// A number for each thread that writes: the buffers are dealt by it, so that each worker has its own.
 fn worker() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

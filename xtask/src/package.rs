@@ -1,0 +1,72 @@
+//! `cargo xtask package`: the Debian package, with what the binary itself can write beside it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::steps::{Steps, Workspace, say, succeed};
+
+/// Each shell with the name that it looks for.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "lb-cli"),
+    ("zsh", "_lb-cli"),
+    ("fish", "lb-cli.fish"),
+];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Build with this profile of cargo
+    #[arg(long, value_name = "NAME", default_value = "release")]
+    profile: String,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let workspace = Workspace::load()?;
+    let mut steps = Steps::begin();
+    steps.step("cargo-deb", || {
+        let known = workspace.cargo(&["deb", "--version"]).output();
+        ensure!(
+            known.is_ok_and(|known| known.status.success()),
+            "cargo-deb is missing: `cargo install cargo-deb`"
+        );
+        Ok(())
+    })?;
+    let mut build = workspace.cargo(&["build", "--locked", "-p", "lb-cli", "--profile"]);
+    steps.command("binary", build.arg(&arguments.profile))?;
+    let directory = match arguments.profile.as_str() {
+        "dev" => "debug",
+        other => other,
+    };
+    let binary = workspace.target.join(directory).join("lb-cli");
+    let made = workspace.target.join("package");
+    steps.step("manual pages and completions", || generate(&binary, &made))?;
+    let output = workspace.target.join("debian");
+    let mut deb = workspace.cargo(&["deb", "--locked", "-p", "lb-cli", "--no-build", "--profile"]);
+    deb.arg(&arguments.profile).arg("--output").arg(&output);
+    steps.command("package", &mut deb)?;
+    steps.end();
+    say(&format!("the package is in {}", output.display()));
+    Ok(())
+}
+
+/// Lets the binary write its own pages and completions, so that they are true.
+fn generate(binary: &Path, directory: &Path) -> Result<()> {
+    if directory.exists() {
+        fs::remove_dir_all(directory)
+            .with_context(|| format!("cannot empty {}", directory.display()))?;
+    }
+    let pages = directory.join("man");
+    succeed(Command::new(binary).args(["man", "--out"]).arg(&pages))?;
+    for (shell, name) in COMPLETIONS {
+        let output = Command::new(binary).args(["completions", shell]).output();
+        let output = output.with_context(|| format!("cannot run {}", binary.display()))?;
+        ensure!(output.status.success(), "no completions for {shell}");
+        let place = directory.join(shell);
+        fs::create_dir_all(&place)
+            .and_then(|()| fs::write(place.join(name), output.stdout))
+            .with_context(|| format!("cannot write to {}", place.display()))?;
+    }
+    Ok(())
+}
