@@ -105,19 +105,23 @@ pub(super) fn all(handle: &Handle) -> Vec<Family> {
     families.extend(pools(&snapshot));
     families.extend(limits_and_caches(&snapshot));
     families.extend(sessions_and_store(handle));
-    families.extend(snapshot.access_log.as_ref().map(|log| {
-        let dropped = Value::Whole(log.dropped());
-        Family::counter(
-            "lb_access_log_dropped",
-            "Lines of the access log that could not be written",
-        )
-        .only(dropped)
-    }));
-    families.extend(snapshot.tracer.as_ref().map(|tracer| {
-        let dropped = Value::Whole(tracer.dropped());
-        Family::counter("lb_spans_dropped", "Spans that could not be sent").only(dropped)
-    }));
+    families.extend(dropped(&snapshot));
     families
+}
+
+fn dropped(snapshot: &Snapshot) -> [Family; 2] {
+    let mut lines = Family::counter(
+        "lb_access_log_dropped",
+        "Lines of the access log that could not be written",
+    );
+    if let Some(log) = &snapshot.access_log {
+        lines.count(&[], log.dropped());
+    }
+    let mut spans = Family::counter("lb_spans_dropped", "Spans that could not be sent");
+    if let Some(tracer) = &snapshot.tracer {
+        spans.count(&[], tracer.dropped());
+    }
+    [lines, spans]
 }
 
 fn reloads(handle: &Handle) -> [Family; 3] {
