@@ -57,7 +57,7 @@ impl Live {
         let new = self
             .directory
             .write("lb.toml.new", &config(&self.certificates, rest));
-        std::fs::rename(new, self.directory.file("lb.toml")).expect("the directory is writable");
+        std::fs::rename(new, self.directory.file("lb.toml")).expect("the file is replaced");
     }
 
     fn count(&self, message: &str) -> usize {
@@ -176,11 +176,11 @@ fn a_hundred_reloads_under_load_lose_nothing() {
     };
     let mut memory_bytes = 0;
     for number in 1..=RELOADS {
-        if number.is_multiple_of(5) {
+        if number % 5 == 0 {
             live.certificates = live.directory.certificates();
         }
         live.reload(&variant(number, &urls));
-        if number.is_multiple_of(10) {
+        if number % 10 == 0 {
             // The new certificate is shown, and who is bound stays.
             let bound = Curl::get(&live.url("tls", "/"));
             let bound = bound.arguments(&["--cacert", &live.certificates.ca, "--cookie", &cookie]);
@@ -203,10 +203,8 @@ fn a_hundred_reloads_under_load_lose_nothing() {
     assert_eq!(under_load.join().unwrap(), all);
     let whole = download.join().unwrap();
     assert_eq!(sha256(&whole.body_file()), sha256(&large));
-    assert!(
-        grown < GROWTH_MAX_BYTES,
-        "grown by {grown} bytes over {memory_bytes}"
-    );
+    let text = format!("grown by {grown} bytes over {memory_bytes}");
+    assert!(grown < GROWTH_MAX_BYTES, "{text}");
     assert_eq!(
         live.count("reload failed"),
         0,

@@ -379,14 +379,13 @@ mod tests {
     /// Each method and path of the description.
     fn described(document: &Value) -> BTreeSet<(String, String)> {
         let paths = document["paths"].as_object().unwrap();
-        let of_path = |(path, operations): (&String, &Value)| {
-            let methods: Vec<String> = operations.as_object().unwrap().keys().cloned().collect();
-            let path = path.clone();
-            methods
-                .into_iter()
-                .map(move |method| (method, path.clone()))
-        };
-        paths.iter().flat_map(of_path).collect()
+        let mut described = BTreeSet::new();
+        for (path, operations) in paths {
+            for method in operations.as_object().unwrap().keys() {
+                described.insert((method.clone(), path.clone()));
+            }
+        }
+        described
     }
 
     #[test]
