@@ -140,7 +140,10 @@ impl Found {
         self.0.lock().insert(key.clone(), places);
     }
 
-    fn retain(&self, keys: &BTreeSet<Key>) {
+    /// Forgets what a configuration in force does not ask for.
+    pub(crate) fn keep_of(&self, config: &Config) {
+        let entries = entries(config).into_iter();
+        let keys: BTreeSet<Key> = entries.map(|entry| entry.key).collect();
         self.0.lock().retain(|key, _| keys.contains(key));
     }
 }
@@ -275,7 +278,6 @@ async fn watch_all(handle: &Handle, names: &dyn Names) {
         let entries = entries(&snapshot.config);
         let there: BTreeSet<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
         watched.retain(|key, _| there.contains(key));
-        snapshot.found.retain(&there);
         for entry in entries {
             if lookup.is_none() {
                 lookup = names.open().ok();

@@ -189,6 +189,7 @@ impl Handle {
         self.inner.snapshot.store(Arc::clone(&snapshot));
         // Names may have changed while the rest was built.
         snapshot.follow_names();
+        snapshot.found.keep_of(&config);
         drop(changing);
         for (name, pool) in &before.pools {
             if !snapshot.pools.contains_key(name) {
