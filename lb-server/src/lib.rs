@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod connection;
 mod cookies;
+mod discovery;
 mod dispatch;
 mod drain;
 mod entropy;

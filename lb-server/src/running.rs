@@ -22,6 +22,7 @@ use crate::admin::{CertificateStatus, News};
 use crate::admission::Admissions;
 use crate::cache::Purge;
 use crate::config::{BackendConfig, Config, ListenAddress};
+use crate::discovery::{self, Names, Place};
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
 use crate::listener::Sockets;
@@ -170,6 +171,7 @@ struct HandleInner {
     link: OnceLock<Arc<dyn Store>>,
     /// What a reload changes besides the snapshot.
     outside: OnceLock<Outside>,
+    names: OnceLock<Arc<dyn Names>>,
     source: OnceLock<Arc<dyn ConfigSource>>,
     /// Held by a reload, so that there is one at a time.
     reloading: Arc<tokio::sync::Mutex<()>>,
@@ -201,6 +203,7 @@ impl Handle {
                 store: OnceLock::new(),
                 link: OnceLock::new(),
                 outside: OnceLock::new(),
+                names: OnceLock::new(),
                 source: OnceLock::new(),
                 reloading: Arc::default(),
                 changing: Mutex::default(),
@@ -287,6 +290,21 @@ impl Handle {
     /// Makes known what a reload changes besides the snapshot, once.
     pub(crate) fn set_outside(&self, outside: Outside) {
         self.inner.outside.get_or_init(|| outside);
+    }
+
+    /// Makes known who is asked for names, once.
+    pub(crate) fn set_names(&self, names: Arc<dyn Names>) {
+        self.inner.names.get_or_init(|| names);
+    }
+
+    /// Lets a pool follow what a name stands for.
+    pub(crate) fn found(&self, key: &discovery::Key, places: Arc<[Place]>) {
+        let _unchanged = self.inner.changing.lock();
+        let snapshot = self.snapshot();
+        if let Some(pool) = snapshot.pools.get(&*key.pool) {
+            pool.found(&snapshot.found, key, places);
+            self.forget_gone();
+        }
     }
 
     /// Makes known where the configuration comes from, once.
@@ -432,7 +450,7 @@ impl Handle {
     /// Adds a backend to the pool `default` and returns its identity. It stays until the next reload.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] where there is no such pool or the backend is in it already,
+    /// [`ErrorKind::Config`] where there is no such pool, the backend is in it already or asks to be discovered,
     /// [`ErrorKind::Tls`] where it cannot be verified.
     pub fn add_backend(&self, backend: BackendConfig) -> Result<String, Error> {
         let _unchanged = self.inner.changing.lock();

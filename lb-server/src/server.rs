@@ -17,6 +17,7 @@ use crate::config::{
     AdminConfig, BackendConfig, CacheConfig, Config, LoadBalancerConfig, ProcessConfig,
     RateLimitConfig, ServerConfig, SessionConfig,
 };
+use crate::discovery::{self, Names};
 use crate::dispatch::Dispatch;
 use crate::drain::Drain;
 use crate::entropy::Entropy;
@@ -146,17 +147,17 @@ impl Server {
         self.inheritance.add(socket);
     }
 
-    /// Binds every listener and starts the workers, each a thread of its own.
+    /// Binds every listener and starts the workers, each a thread of its own. Backends that are discovered
+    /// are asked for first, for 2 s at most.
     ///
     /// # Errors
     /// Whatever keeps it from serving as configured: [`ErrorKind::Config`], [`ErrorKind::Tls`],
     /// [`ErrorKind::Listen`] or [`ErrorKind::Start`]. Nothing is left running then.
-    #[expect(
-        clippy::unused_async,
-        reason = "what a start waits for may grow; callers write `.await` from the first version on"
-    )]
     pub async fn start(self) -> Result<Running, Error> {
         let snapshot = Snapshot::build(&self.config, self.handler.is_some(), None)?;
+        let names = discovery::names(&self.config.dns);
+        discovery::first(&self.config, &snapshot.found, &*names).await?;
+        snapshot.follow_names();
         let threads = self.config.server.workers();
         let admissions = Admissions::new(bounds(&self.config.server));
         let inheritance = Arc::new(self.inheritance);
@@ -202,6 +203,7 @@ impl Server {
             );
             (listener, Arc::new(service))
         });
+        handle.set_names(Arc::clone(&names));
         if let Some(source) = self.source {
             handle.set_source(source);
         }
@@ -211,6 +213,7 @@ impl Server {
             handler: self.handler,
             admissions,
             connector: Arc::new(SocketConnector),
+            names,
             redis,
             instance: entropy.draw(),
             entropy,
@@ -268,6 +271,7 @@ struct Workers {
     handler: Option<Arc<dyn ErasedHandler>>,
     admissions: Arc<Admissions>,
     connector: Arc<dyn Connector>,
+    names: Arc<dyn Names>,
     redis: Option<Redis>,
     instance: u64,
     entropy: Arc<Entropy>,
@@ -336,12 +340,15 @@ impl Workers {
             let admissions = Arc::clone(&self.admissions);
             let load = Arc::clone(&desks[number].connections);
             let watch = (number == 0).then(|| {
-                crate::probe::watch(
+                let names = Arc::clone(&self.names);
+                let follow = discovery::watch(self.handle.clone(), names, drain.clone());
+                let probe = crate::probe::watch(
                     self.handle.clone(),
                     Arc::clone(&self.connector),
                     Arc::clone(&self.entropy),
                     drain.clone(),
-                )
+                );
+                futures_util::future::join(follow, probe)
             });
             let report = watch
                 .is_some()

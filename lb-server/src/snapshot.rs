@@ -22,6 +22,7 @@ use crate::config::{
     BackendAddress, BackendConfig, BackendScheme, BackendUrl, Config, HashConfig,
     HealthCheckConfig, LoadBalancerConfig, PoolTimeouts, ProcessConfig, Protocol,
 };
+use crate::discovery::{self, Found, Place};
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
@@ -55,6 +56,8 @@ pub(crate) struct Snapshot {
     pub(crate) has_affinity: bool,
     /// What signs where nothing else is written; kept across reloads, as sessions are.
     spare_secret: SpareSecret,
+    /// What names have stood for last; kept across reloads.
+    pub(crate) found: Found,
     pub(crate) caches: BTreeMap<String, Arc<HttpCache>>,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// Fields of requests that the access log tells.
@@ -150,6 +153,19 @@ impl BackendTarget {
 }
 
 impl Snapshot {
+    /// Has the backends of all pools be those that their names stand for.
+    pub(crate) fn follow_names(&self) {
+        for pool in self.pools.values() {
+            for backend in &pool.config.backends {
+                let key = discovery::Key::of(&pool.name, backend);
+                let found = key.and_then(|key| self.found.of(&key));
+                if let Some(places) = found {
+                    pool.follow(backend, &places);
+                }
+            }
+        }
+    }
+
     /// Removes from the caches what no route can ask for.
     pub(crate) fn purge_uncovered(&self) {
         for cache in self.caches.values() {
@@ -212,6 +228,11 @@ impl PoolEntry {
 
     /// Adds a backend while picks go on.
     pub(crate) fn add(&self, config: &BackendConfig) -> Result<BackendId, Error> {
+        if config.discover.is_some() {
+            let text =
+                "only backends of the configuration are discovered, not one that is added to it";
+            return Err(self.wrong(text));
+        }
         let id = self.insert(config)?;
         self.operated.note(&id, clock::now());
         self.seal();
@@ -293,6 +314,63 @@ impl PoolEntry {
 
     fn wrong(&self, text: &str) -> Error {
         Error::new(ErrorKind::Config, format!("pool `{}`: {text}", self.name))
+    }
+
+    /// Notes what a name stands for. Where that is new, the backends of its entry are those from now on.
+    pub(crate) fn found(&self, found: &Found, key: &discovery::Key, places: Arc<[Place]>) {
+        let asks =
+            |entry: &&BackendConfig| discovery::Key::of(&self.name, entry).as_ref() == Some(key);
+        let entry = self.config.backends.iter().find(asks);
+        let Some(entry) = entry.filter(|_| found.of(key).as_ref() != Some(&places)) else {
+            return;
+        };
+        self.follow(entry, &places);
+        found.set(key, places);
+    }
+
+    /// Has the backends of one entry of `backends` be those that its name stands for.
+    fn follow(&self, entry: &BackendConfig, places: &[Place]) {
+        let label = discovery::label(entry);
+        let prefix = format!("{}/{label}@", self.name);
+        let wanted = places
+            .iter()
+            .map(|place| discovery::backend_at(entry, place, &self.config));
+        let mut wanted: BTreeMap<BackendId, BackendConfig> = wanted
+            .map(|config| (self.id_of(&discovery::label(&config)), config))
+            .collect();
+        let mut gone = Vec::new();
+        for status in self.balancer.backends(clock::now()) {
+            let backend = status.backend;
+            if !backend.id.as_str().starts_with(&prefix) {
+                continue;
+            }
+            match wanted.get(&backend.id) {
+                Some(config) if config.backup == backend.backup => {
+                    if let Ok(weight) = Weight::try_new(config.weight) {
+                        self.balancer.set_weight(&backend.id, weight);
+                    }
+                    wanted.remove(&backend.id);
+                }
+                _ => gone.push(backend.id),
+            }
+        }
+        // Those that are new come first, so that there is never nobody in between, but for the ones that
+        // change their rank.
+        let (changed, new): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|(id, _)| gone.contains(id));
+        let add = |backends: Vec<(BackendId, BackendConfig)>| {
+            for (id, config) in backends {
+                if let Err(error) = self.insert(&config) {
+                    tracing::warn!(%error, backend = id.as_str(), "a backend that was found cannot be used");
+                }
+            }
+        };
+        add(new);
+        for id in &gone {
+            self.remove(id);
+        }
+        add(changed);
+        self.seal();
     }
 
     /// Takes a backend out; what it is answering goes on.

@@ -7,6 +7,7 @@ mod attempts;
 mod backend;
 mod cache;
 mod client;
+mod discovery;
 mod drain;
 mod failures;
 mod flow_control;

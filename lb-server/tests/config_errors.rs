@@ -11,6 +11,8 @@ mod access_log;
 mod admin;
 #[path = "config_errors/cache.rs"]
 mod cache;
+#[path = "config_errors/discovery.rs"]
+mod discovery;
 #[path = "config_errors/limits.rs"]
 mod limits;
 #[path = "config_errors/metrics.rs"]

@@ -4,6 +4,7 @@
 pub(crate) mod backends;
 pub(crate) mod clients;
 pub(crate) mod files;
+pub(crate) mod names;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod redis;

@@ -15,6 +15,13 @@ pub(crate) struct Scripted {
 impl Scripted {
     pub(crate) fn start(script: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        Self::on(listener, script)
+    }
+
+    pub(crate) fn on(
+        listener: TcpListener,
+        script: impl Fn(&mut TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let port = listener
             .local_addr()
             .expect("a bound socket has an address")
@@ -43,6 +50,10 @@ impl Scripted {
                 hold(stream);
             }
         })
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn url(&self) -> String {

@@ -18,7 +18,7 @@ use lb_core::Algorithm;
 use super::error::ValueError;
 use super::model::{
     AccessLogConfig, BackendConfig, BackendTlsConfig, BackendUrl, CertificateConfig, Config,
-    ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
+    DnsConfig, ForwardedFields, HashConfig, HashKey, HeaderChanges, HealthCheckConfig, Http2Config,
     ListenAddress, ListenerConfig, ListenerTimeouts, ListenerTls, LoadBalancerConfig,
     MetricsConfig, OnStoreError, OutlierDetectionConfig, PoolTimeouts, ProcessConfig, Protocol,
     RateLimitAlgorithm, RateLimitConfig, RateLimitKey, RateLimitMode, RedisConfig, RedisUrl,
@@ -36,6 +36,7 @@ impl Default for Config {
             routes: Vec::new(),
             rate_limits: BTreeMap::new(),
             redis: None,
+            dns: DnsConfig::default(),
             sessions: None,
             access_log: AccessLogConfig::default(),
             metrics: MetricsConfig::default(),
@@ -215,6 +216,7 @@ impl BackendConfig {
             max_connections: None,
             backup: false,
             server_name: None,
+            discover: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod access_log;
 mod admin;
 mod cache;
+mod discovery;
 mod limits;
 mod metrics;
 mod redis;
@@ -26,6 +27,7 @@ use lb_core::Algorithm;
 pub use access_log::*;
 pub use admin::*;
 pub use cache::*;
+pub use discovery::*;
 pub use limits::*;
 pub use metrics::*;
 pub use redis::*;
@@ -51,6 +53,8 @@ pub struct Config {
     pub rate_limits: BTreeMap<String, RateLimitConfig>,
     /// `[redis]`; `None` keeps all state in this process.
     pub redis: Option<RedisConfig>,
+    /// `[dns]`: who is asked for the addresses of backends that are discovered.
+    pub dns: DnsConfig,
     /// `[sessions]`; `None` is off.
     pub sessions: Option<SessionConfig>,
     /// `[access_log]`: a line for each exchange.
@@ -354,6 +358,9 @@ pub struct BackendConfig {
     pub backup: bool,
     /// Name to verify and send as SNI; before the pool's.
     pub server_name: Option<String>,
+    /// Each address that its host name has is a backend of its own; `None` leaves the name to be
+    /// looked up by the system with each connection.
+    pub discover: Option<DiscoverConfig>,
 }
 
 /// Where a backend is and how it is spoken to.

@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod cache;
+mod discovery;
 mod limits;
 mod listener;
 mod metrics;
@@ -16,6 +17,7 @@ mod short;
 mod tracing;
 
 pub(super) use access_log::FORMATS;
+pub(super) use discovery::RECORDS;
 pub(super) use limits::{ALGORITHMS, MODES};
 pub(super) use redis::{ON_STORE_ERROR, STORES};
 pub(super) use resilience::CONDITIONS;
@@ -35,7 +37,7 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// Every key of the top level; what else a variable names is not ours.
-pub(super) const TOP_LEVEL: [&str; 18] = [
+pub(super) const TOP_LEVEL: [&str; 19] = [
     "version",
     "listen",
     "tls",
@@ -49,6 +51,7 @@ pub(super) const TOP_LEVEL: [&str; 18] = [
     "rate_limit",
     "rate_limits",
     "redis",
+    "dns",
     "sessions",
     "access_log",
     "metrics",
@@ -79,6 +82,7 @@ pub(super) fn config(root: &Node) -> Result<Config, Vec<Finding>> {
                 cursor.named(limits::rate_limit)
             });
             fields.read_some("redis", &mut config.redis, redis::redis);
+            fields.read("dns", &mut config.dns, discovery::dns);
             fields.read("caches", &mut config.caches, |cursor| {
                 cursor.named(cache::cache)
             });

@@ -12,8 +12,8 @@ use lb_session::cookie::SameSite;
 use super::model::{
     AccessLogConfig, AccessLogFormat, AccessLogOutput, AdminConfig, AdminToken, AffinityConfig,
     BackendConfig, BackendTlsConfig, BackoffConfig, CacheConfig, CachePolicy, CacheQuery,
-    CircuitBreakerConfig, Config, ForwardedFields, HashConfig, HashKey, HeaderChanges,
-    HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
+    CircuitBreakerConfig, Config, DiscoverConfig, DnsConfig, ForwardedFields, HashConfig, HashKey,
+    HeaderChanges, HealthCheckConfig, Http2Config, HttpProbeConfig, ListenAddress, ListenerConfig,
     ListenerTimeouts, ListenerTls, LoadBalancerConfig, MetricsConfig, OnStoreError,
     OutlierDetectionConfig, PoolTimeouts, ProbeConfig, ProcessConfig, Protocol, RateLimitAlgorithm,
     RateLimitConfig, RateLimitKey, RateLimitMode, RedirectScheme, RedisConfig, RetryConfig,
@@ -42,6 +42,7 @@ macro_rules! setters {
 setters!(Config {
     server: ProcessConfig,
     redis: RedisConfig => Some,
+    dns: DnsConfig,
     sessions: SessionConfig => Some,
     admin: AdminConfig => Some,
     access_log: AccessLogConfig,
@@ -293,6 +294,7 @@ setters!(BackendConfig {
     weight: u32,
     backup: bool,
     server_name: impl Into<String> => |name: _| Some(Into::into(name)),
+    discover: DiscoverConfig => Some,
 });
 
 impl BackendConfig {

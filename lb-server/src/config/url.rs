@@ -1,7 +1,7 @@
 //! Where backends are and where we listen, as text.
 
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -26,6 +26,29 @@ impl BackendUrl {
         match &self.address {
             BackendAddress::Unix(path) => Some(path),
             BackendAddress::Host { .. } => None,
+        }
+    }
+
+    /// The host: a name, or an address without brackets; `None` for a unix socket.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match &self.address {
+            BackendAddress::Unix(_) => None,
+            BackendAddress::Host { host, .. } => Some(host),
+        }
+    }
+
+    /// The same at an address, and at another port if one is given.
+    pub(crate) fn at(&self, address: IpAddr, port: Option<u16>) -> Self {
+        let own = match &self.address {
+            BackendAddress::Host { port, .. } => *port,
+            BackendAddress::Unix(_) => 0,
+        };
+        Self {
+            scheme: self.scheme,
+            address: BackendAddress::Host {
+                host: address.to_string(),
+                port: port.unwrap_or(own),
+            },
         }
     }
 }

@@ -17,6 +17,7 @@ mod access_log;
 mod admin;
 mod cache;
 mod convert;
+mod discovery;
 mod limits;
 mod metrics;
 mod redis;
@@ -30,6 +31,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use discovery::Dns;
 use limits::RateLimit;
 use metrics::Metrics;
 use redis::Redis;
@@ -60,6 +62,9 @@ pub(super) struct File {
     /// The store that several instances share.
     #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<Redis>,
+    /// Who is asked for the addresses of backends that are discovered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<Dns>,
     /// Sessions for a program's request handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<Sessions>,
@@ -314,6 +319,13 @@ struct Backend {
     /// Name to verify and send as SNI.
     #[serde(skip_serializing_if = "Option::is_none")]
     server_name: Option<String>,
+    /// Each address that the name has is a backend: "dns" by A and AAAA records, "srv" by SRV records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "records_word")]
+    discover: Option<&'static str>,
+    /// How long an answer holds at most; a shorter time to live counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh: Option<Duration>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -444,6 +456,7 @@ struct Changes {
 }
 
 schemas! {
+    records_word => { "enum": ["dns", "srv"] },
     cache_policy => { "enum": ["s3-fifo", "lru"] },
     cache_query => { "enum": ["all", "none"] },
     auto => { "const": "auto" },

@@ -82,7 +82,7 @@ impl Handle {
     pub fn drift(&self) -> Vec<Drift> {
         let snapshot = self.snapshot();
         let pools = snapshot.pools.values();
-        pools.flat_map(|pool| pool.drift()).collect()
+        pools.flat_map(|pool| pool.drift(&snapshot.found)).collect()
     }
 
     pub(crate) fn pool(&self, name: &str) -> Result<Arc<PoolEntry>, Error> {

@@ -16,6 +16,7 @@ use super::report::{ReloadReport, ReloadStatus};
 use crate::admin::{Change, ChangeKind};
 use crate::clock;
 use crate::config::{Config, LoadedConfig};
+use crate::discovery;
 use crate::error::{Error, ErrorKind, chain};
 use crate::server;
 use crate::snapshot::Draft;
@@ -207,6 +208,10 @@ impl Handle {
         let mut report = ReloadReport::between(&before.config, &config);
         report.needs_restart = needs_restart;
         report.warnings = warnings.iter().map(ToString::to_string).collect();
+        if let Some(names) = self.inner.names.get() {
+            let runtime = tokio::runtime::Handle::current();
+            runtime.block_on(discovery::first(&config, &before.found, &**names))?;
+        }
         let config = Arc::new(config);
         let draft = Draft::build(Arc::clone(&config), before.has_handler, Some(&before))?;
         let outside = self.inner.outside.get();
@@ -217,6 +222,9 @@ impl Handle {
         let (snapshot, undone) = draft.commit(clock::now());
         let snapshot = Arc::new(snapshot);
         self.inner.snapshot.store(Arc::clone(&snapshot));
+        // Names may have changed while the rest was built.
+        snapshot.follow_names();
+        snapshot.found.keep_of(&config);
         drop(changing);
         for (name, pool) in &before.pools {
             if !snapshot.pools.contains_key(name) {
@@ -249,6 +257,10 @@ pub(super) fn keep_what_needs_a_restart(before: &Config, config: &mut Config) ->
     if config.server.pseudonym != before.server.pseudonym {
         config.server.pseudonym.clone_from(&before.server.pseudonym);
         keep("server.pseudonym");
+    }
+    if config.dns != before.dns {
+        config.dns.clone_from(&before.dns);
+        keep("dns");
     }
     if config.metrics.duration_buckets != before.metrics.duration_buckets {
         let buckets = &before.metrics.duration_buckets;

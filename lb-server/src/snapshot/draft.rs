@@ -19,6 +19,7 @@ use crate::affinity::Affinity;
 use crate::cache;
 use crate::clock;
 use crate::config::{BackendScheme, Config, LoadBalancerConfig, RouteConfig, TargetConfig};
+use crate::discovery::{self, Found};
 use crate::dispatch::Retries;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
@@ -79,12 +80,20 @@ impl Draft {
             || Bounds::of_seconds(&config.metrics.duration_buckets),
             |previous| Arc::clone(&previous.bounds),
         );
+        let found = previous.map_or_else(Found::default, |it| it.found.clone());
         let mut pools = Vec::with_capacity(config.pools.len());
         let mut entries = BTreeMap::new();
         for (name, pool) in &config.pools {
             let affinity = Affinity::build(&config, name, &spare_secret)?;
             let before = previous.and_then(|it| it.pools.get(name));
-            let draft = PoolDraft::build(name, pool, affinity, &bounds, before.map(|it| &**it))?;
+            let draft = PoolDraft::build(
+                name,
+                pool,
+                affinity,
+                &bounds,
+                before.map(|it| &**it),
+                &found,
+            )?;
             entries.insert(name.clone(), Arc::clone(&draft.entry));
             pools.push(draft);
         }
@@ -121,6 +130,7 @@ impl Draft {
             sessions: sessions.map(Arc::new),
             has_affinity: config.pools.values().any(|pool| pool.affinity.is_some()),
             spare_secret,
+            found,
             caches,
             tracer: Tracer::build(&config, previous.and_then(|it| it.tracer.as_deref()))?,
             sinks,
@@ -161,6 +171,7 @@ impl PoolDraft {
         affinity: Option<Box<Affinity>>,
         bounds: &Arc<Bounds>,
         before: Option<&PoolEntry>,
+        found: &Found,
     ) -> Result<Self, Error> {
         let now = clock::now();
         let wrong = |error| {
@@ -215,7 +226,7 @@ impl PoolDraft {
         let mut backends = Vec::with_capacity(config.backends.len());
         let mut targets = Targets::default();
         let known = entry.targets.read();
-        for backend in &config.backends {
+        for backend in &discovery::in_force(&entry.name, config, found) {
             let (backend, target) = entry.backend(backend, Some(&known))?;
             targets.0.insert(backend.id.clone(), target);
             backends.push(backend);

@@ -15,6 +15,7 @@ use crate::admin::{
 };
 use crate::clock;
 use crate::config::BackendConfig;
+use crate::discovery::{self, Found};
 use crate::error::{Error, ErrorKind};
 
 /// When operators last changed what each backend is to do.
@@ -261,8 +262,9 @@ impl PoolEntry {
         )
     }
 
-    /// What operators have changed since the configuration was put in force.
-    pub(crate) fn drift(&self) -> Vec<Drift> {
+    /// What operators have changed since the configuration was put in force, or since names stand for what they do.
+    pub(crate) fn drift(&self, found: &Found) -> Vec<Drift> {
+        let configured = discovery::in_force(&self.name, &self.config, found);
         let now = clock::now();
         let backends = self.balancer.backends(now);
         let mut drift = Vec::new();
@@ -276,14 +278,8 @@ impl PoolEntry {
                 since: since.map(clock::unix_seconds),
             });
         };
-        let configured_label = |config: &BackendConfig| {
-            config
-                .name
-                .clone()
-                .unwrap_or_else(|| config.url.to_string())
-        };
-        for config in &self.config.backends {
-            let label = configured_label(config);
+        for config in &configured {
+            let label = discovery::label(config);
             let id = self.id_of(&label);
             let Some(status) = backends.iter().find(|status| status.backend.id == id) else {
                 tell(&label, "removed", Some(config.url.to_string()), None, None);
@@ -303,9 +299,9 @@ impl PoolEntry {
         for status in &backends {
             let id = &status.backend.id;
             let label = self.label(id);
-            let is_configured = |config: &BackendConfig| configured_label(config) == label;
+            let is_configured = |config: &BackendConfig| discovery::label(config) == label;
             let since = Some(self.operated.since(id));
-            if !self.config.backends.iter().any(is_configured) {
+            if !configured.iter().any(is_configured) {
                 let url = self.target(id).map(|target| target.url.to_string());
                 tell(label, "added", None, url, since);
             }

@@ -80,6 +80,18 @@ fn backend(path: &str, config: &BackendConfig, findings: &mut Findings) {
     if let Some(name) = &config.name {
         findings.name(format!("{path}.name"), name);
     }
+    if let Some(discover) = &config.discover {
+        let host = config.url.host();
+        if host.is_none_or(|host| host.parse::<std::net::IpAddr>().is_ok()) {
+            findings.add(
+                format!("{path}.discover"),
+                format!("`{}` has no name to look up", config.url),
+                "write the URL with a host name, or remove `discover`",
+            );
+        }
+        findings.timeout(format!("{path}.refresh"), discover.refresh);
+        findings.not_forever(format!("{path}.refresh"), discover.refresh);
+    }
     if let Some(name) = &config.server_name {
         server_name(format!("{path}.server_name"), name, findings);
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lb_core::Algorithm;
 
 use super::resilience::{self, unless_off};
-use super::{Cursor, server::count, sessions};
+use super::{Cursor, discovery, server::count, sessions};
 use crate::config::model::{
     BackendConfig, BackendTlsConfig, HashConfig, LoadBalancerConfig, PoolTimeouts,
 };
@@ -92,6 +92,7 @@ fn backend(cursor: &Cursor<'_>) -> Option<BackendConfig> {
     }
     let mut url = None;
     let (mut name, mut server_name) = (None, None);
+    let (mut discover, mut refresh) = (None, None);
     let (mut weight, mut max_connections, mut backup) = (1, None, false);
     cursor.table(|fields| {
         fields.read_some("url", &mut url, Cursor::parse);
@@ -103,6 +104,14 @@ fn backend(cursor: &Cursor<'_>) -> Option<BackendConfig> {
         fields.read_some("max_connections", &mut max_connections, count);
         fields.read("backup", &mut backup, Cursor::boolean);
         fields.read_some("server_name", &mut server_name, Cursor::filled_text);
+        fields.read_some("discover", &mut discover, discovery::discover);
+        fields.read_some("refresh", &mut refresh, Cursor::duration);
+        if fields.get("refresh").is_some() && fields.get("discover").is_none() {
+            cursor.report(
+                "`refresh` is of no use without `discover`",
+                "write `discover = \"dns\"`, or remove it",
+            );
+        }
         if fields.get("url").is_none() {
             cursor.report(
                 "a backend needs a URL",
@@ -113,6 +122,10 @@ fn backend(cursor: &Cursor<'_>) -> Option<BackendConfig> {
     let mut config = BackendConfig::at(url?);
     (config.name, config.server_name) = (name, server_name);
     (config.weight, config.max_connections, config.backup) = (weight, max_connections, backup);
+    config.discover = discover;
+    if let (Some(discover), Some(refresh)) = (&mut config.discover, refresh) {
+        discover.refresh = refresh;
+    }
     Some(config)
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Backend, BackendEntry, BackendTls, Certificate, Changes, Count, Duration, File, Hash, Http2,
     Listener, ListenerTimeouts, Match, OneOrMore, OrOff, Pool, PoolTimeouts, Redirect, Respond,
-    Route, Server, Size, Threads, Tls, TlsListed, TlsSelfSigned,
+    Route, Server, Size, Threads, Tls, TlsListed, TlsSelfSigned, discovery,
 };
 use crate::config::model::{
     BackendConfig, Config, ForwardedFields, HeaderChanges, ListenerConfig, ListenerTls,
@@ -44,6 +44,7 @@ impl From<&Config> for File {
                 .map(|(name, value)| (name.clone(), value.into()))
                 .collect(),
             redis: config.redis.as_ref().map(Into::into),
+            dns: discovery::dns(&config.dns),
             sessions: config.active_sessions().map(Into::into),
             access_log: (&config.access_log).into(),
             metrics: (&config.metrics).into(),
@@ -215,6 +216,8 @@ fn backend(config: &BackendConfig) -> BackendEntry {
         max_connections: config.max_connections.map(Into::into),
         backup: config.backup,
         server_name: config.server_name.as_deref().map(escape),
+        discover: config.discover.map(|it| discovery::records(it.records)),
+        refresh: config.discover.map(|it| duration(it.refresh)),
     })
 }
 
