@@ -198,7 +198,8 @@ impl Server {
             };
             let service = Service::new(
                 handle.clone(),
-                Guard::new(config).with_names(listener.names()),
+                Guard::new(config)
+                    .with_names(listener.names().into_iter().chain(config.names.clone())),
                 about,
             );
             (listener, Arc::new(service))

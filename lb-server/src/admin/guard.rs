@@ -23,7 +23,7 @@ const TOKEN_MOST: u64 = 4096;
 /// The rules of one admin listener.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    /// Names that certificates prove to be ours, besides loopback.
+    /// Names that certificates prove to be ours, and those that the configuration says, besides loopback.
     names: Vec<String>,
     address: Option<IpAddr>,
     token: Option<AdminToken>,
@@ -99,7 +99,7 @@ impl Guard {
         if !self.is_ours(host) {
             return Err(Problem::forbidden(
                 format!("`{}` is no name of the admin API", host.escape_debug()),
-                "use the configured address, `localhost` or `127.0.0.1` as the host of the URL",
+                "use the configured address, `localhost` or `127.0.0.1` as the host of the URL, or add it to `names` of [admin]",
             ));
         }
         let mut origins = headers.get_all(ORIGIN).iter();

@@ -345,6 +345,7 @@ setters!(RedisConfig {
 });
 
 setters!(AdminConfig {
+    names: Vec<String>,
     token: AdminToken => Some,
     dashboard: bool,
     tls: ListenerTls,

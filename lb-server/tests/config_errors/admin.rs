@@ -33,6 +33,10 @@ fn admin_api() {
                 local("token = \"geheim geheim geheim\""),
             ),
             ("empty token", local("token = \"\"")),
+            (
+                "a name with its port",
+                local("names = [\"lb.internal:9900\"]"),
+            ),
             ("token as a number", local("token = 12345678901234567")),
             (
                 "two tokens",

@@ -18,6 +18,16 @@ pub(super) fn check(admin: &AdminConfig, config: &Config, findings: &mut Finding
              \"unix:/run/lb/admin.sock\"",
         );
     }
+    for (index, name) in admin.names.iter().enumerate() {
+        // It is compared with the host of requests, which has neither scheme nor port here.
+        if name.contains(['/', ':']) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            findings.add(
+                format!("admin.names[{index}]"),
+                format!("`{name}` is no host name"),
+                "write the name alone: \"lb.internal\"",
+            );
+        }
+    }
     if let Some(AdminToken::Text(token)) = &admin.token {
         let text = token.as_str();
         if text.len() < TOKEN_LEAST || !text.bytes().all(|b| b.is_ascii_graphic()) {

@@ -10,6 +10,7 @@ impl AdminConfig {
         Self {
             tls: ListenerTls::unwritten(std::slice::from_ref(&address)),
             address,
+            names: Vec::new(),
             token: None,
             dashboard: true,
         }

@@ -13,6 +13,9 @@ pub struct AdminConfig {
     /// Where it listens (`"127.0.0.1:9900"`, `"unix:/run/lb/admin.sock"`). Elsewhere than on this machine it
     /// needs a token.
     pub address: ListenAddress,
+    /// Names that callers may know it by, besides `localhost`, its address and those of its certificate (none): requests
+    /// for any other host are refused, since a stranger could own that name.
+    pub names: Vec<String>,
     /// What callers have to show; `None` lets everybody in who can connect.
     pub token: Option<AdminToken>,
     /// Whether `/` is the dashboard (true).

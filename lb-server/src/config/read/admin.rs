@@ -17,6 +17,7 @@ pub(super) fn admin(cursor: &Cursor<'_>) -> Option<AdminConfig> {
     }
     let (mut address, mut text, mut file, mut tls) = (None, None, None, None);
     let mut dashboard = true;
+    let mut names = Vec::new();
     cursor.table(|fields| {
         fields.read_some("address", &mut address, Cursor::parse);
         fields.read_some("token", &mut text, |cursor| {
@@ -24,6 +25,9 @@ pub(super) fn admin(cursor: &Cursor<'_>) -> Option<AdminConfig> {
         });
         fields.read_some("token_file", &mut file, |cursor| {
             cursor.filled_text().map(PathBuf::from)
+        });
+        fields.read("names", &mut names, |cursor| {
+            cursor.each(Cursor::filled_text)
         });
         fields.read("dashboard", &mut dashboard, Cursor::boolean);
         fields.read_some("tls", &mut tls, listener_tls);
@@ -37,7 +41,7 @@ pub(super) fn admin(cursor: &Cursor<'_>) -> Option<AdminConfig> {
     if cursor.node.entry("token").is_some() && cursor.node.entry("token_file").is_some() {
         cursor.report("`token` and `token_file` are both written", "keep one");
     }
-    let mut config = AdminConfig::at(address?).dashboard(dashboard);
+    let mut config = AdminConfig::at(address?).dashboard(dashboard).names(names);
     config.token = text
         .map(AdminToken::Text)
         .or_else(|| file.map(AdminToken::File));

@@ -14,6 +14,8 @@ use crate::config::substitute::escape;
 pub(super) struct Admin {
     /// "127.0.0.1:9900" or "unix:/run/lb/admin.sock".
     address: String,
+    /// Names that callers may know it by, besides `localhost`, its address and those of its certificate.
+    names: Vec<String>,
     /// What callers have to show, best as "${NAME}".
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'static str>,
@@ -35,6 +37,7 @@ impl From<&AdminConfig> for Admin {
         };
         Self {
             address: escape(&config.address.to_string()),
+            names: config.names.iter().map(|name| escape(name)).collect(),
             token,
             token_file,
             dashboard: config.dashboard,
