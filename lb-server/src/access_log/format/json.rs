@@ -5,51 +5,62 @@ use super::super::figures::{Moment, millis, number};
 use super::super::line::Line;
 use super::{Formatter, display};
 
+/// A key with all that stands around it, put together when this is compiled: a line has thirty of them.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":").as_bytes()
+    };
+}
+
 pub(super) fn write(formatter: &Formatter, line: &Line<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"ts\":\"");
     Moment::of(line.arrived).rfc3339(out);
     out.push(b'"');
-    text(out, "request_id", Some(line.request_id));
-    text(out, "trace_id", line.trace_id);
-    key(out, "client_ip");
+    text(out, key!("request_id"), Some(line.request_id));
+    text(out, key!("trace_id"), line.trace_id);
+    out.extend_from_slice(key!("client_ip"));
     out.push(b'"');
     display(out, line.client);
     out.push(b'"');
-    whole(out, "client_port", line.client_port.map(u64::from));
-    text(out, "listener", Some(line.listener));
-    text(out, "proto", Some(line.proto));
-    text(out, "tls", line.tls);
-    text(out, "method", Some(line.method));
-    text(out, "host", Some(line.host));
-    text(out, "path", Some(line.path));
-    parts(out, "query", formatter.query(line));
-    whole(out, "status", Some(u64::from(line.status)));
-    whole(out, "bytes_in", Some(line.bytes_in));
-    whole(out, "bytes_out", Some(line.bytes_out));
-    text(out, "route", line.route);
-    text(out, "pool", line.pool);
-    text(out, "backend", line.backend);
-    whole(out, "attempts", Some(u64::from(line.attempts)));
-    text(out, "cache", line.cache);
-    text(out, "affinity", line.affinity);
-    text(out, "reason", line.reason);
-    parts(out, "user_agent", line.user_agent.map(std::iter::once));
-    parts(out, "referer", formatter.referer(line));
+    whole(out, key!("client_port"), line.client_port.map(u64::from));
+    text(out, key!("listener"), Some(line.listener));
+    text(out, key!("proto"), Some(line.proto));
+    text(out, key!("tls"), line.tls);
+    text(out, key!("method"), Some(line.method));
+    text(out, key!("host"), Some(line.host));
+    text(out, key!("path"), Some(line.path));
+    parts(out, key!("query"), formatter.query(line));
+    whole(out, key!("status"), Some(u64::from(line.status)));
+    whole(out, key!("bytes_in"), Some(line.bytes_in));
+    whole(out, key!("bytes_out"), Some(line.bytes_out));
+    text(out, key!("route"), line.route);
+    text(out, key!("pool"), line.pool);
+    text(out, key!("backend"), line.backend);
+    whole(out, key!("attempts"), Some(u64::from(line.attempts)));
+    text(out, key!("cache"), line.cache);
+    text(out, key!("affinity"), line.affinity);
+    text(out, key!("reason"), line.reason);
+    parts(
+        out,
+        key!("user_agent"),
+        line.user_agent.map(std::iter::once),
+    );
+    parts(out, key!("referer"), formatter.referer(line));
     if !formatter.headers.is_empty() {
         headers(formatter, line, out);
     }
     let timers = &line.timers;
-    key(out, "timers");
+    out.extend_from_slice(key!("timers"));
     out.extend_from_slice(b"{\"handshake\":");
     millis(out, timers.handshake);
-    for (name, value) in [
-        ("headers", timers.headers),
-        ("queue", timers.queue),
-        ("connect", timers.connect),
-        ("ttfb", timers.ttfb),
-        ("total", Some(timers.total)),
+    for (key, value) in [
+        (key!("headers"), timers.headers),
+        (key!("queue"), timers.queue),
+        (key!("connect"), timers.connect),
+        (key!("ttfb"), timers.ttfb),
+        (key!("total"), Some(timers.total)),
     ] {
-        key(out, name);
+        out.extend_from_slice(key);
         millis(out, value);
     }
     out.extend_from_slice(b"}}");
@@ -57,7 +68,7 @@ pub(super) fn write(formatter: &Formatter, line: &Line<'_>, out: &mut Vec<u8>) {
 
 /// The fields that the configuration lists, with the names it has for them.
 fn headers(formatter: &Formatter, line: &Line<'_>, out: &mut Vec<u8>) {
-    key(out, "headers");
+    out.extend_from_slice(key!("headers"));
     let mut before = b'{';
     for (name, value) in formatter.fields(line) {
         out.push(before);
@@ -70,30 +81,24 @@ fn headers(formatter: &Formatter, line: &Line<'_>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn key(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn whole(out: &mut Vec<u8>, name: &str, value: Option<u64>) {
-    key(out, name);
+fn whole(out: &mut Vec<u8>, key: &[u8], value: Option<u64>) {
+    out.extend_from_slice(key);
     match value {
         Some(value) => number(out, value),
         None => out.extend_from_slice(b"null"),
     }
 }
 
-fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+fn text(out: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
     parts(
         out,
-        name,
+        key,
         value.map(|value| std::iter::once(value.as_bytes())),
     );
 }
 
-fn parts<'a>(out: &mut Vec<u8>, name: &str, value: Option<impl IntoIterator<Item = &'a [u8]>>) {
-    key(out, name);
+fn parts<'a>(out: &mut Vec<u8>, key: &[u8], value: Option<impl IntoIterator<Item = &'a [u8]>>) {
+    out.extend_from_slice(key);
     string(out, value);
 }
 

@@ -61,8 +61,6 @@ fn config(setup: &Setup<'_>) -> String {
         r#"
 [server]
 threads = {threads}
-[access_log]
-output = "off"
 [listeners.tls]
 address = "127.0.0.1:{tls}"
 tls = {{ cert = {cert:?}, key = {key:?} }}
