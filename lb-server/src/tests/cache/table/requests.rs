@@ -18,6 +18,11 @@ const SELECTING: &[Case] = &[
     Case("§4 HEAD is answered from GET", "", "cache-control: max-age=60", 1, ":method: HEAD", "", "1 200 lb; hit; ttl=59"),
     Case("§4 POST is not", "", "cache-control: max-age=60", 1, ":method: POST", "", "2 200 lb; fwd=method"),
     Case("§4 OPTIONS is not", "", "cache-control: max-age=60", 1, ":method: OPTIONS", "", "2 200 lb; fwd=method"),
+    Case("§4.1 names know no case", "accept: a", "cache-control: max-age=60 | vary: ACCEPT", 1, "accept: b", "", "2 200 lb; fwd=vary-miss"),
+    Case("§4.1 two lines of Vary", "accept: a | x: 1", "cache-control: max-age=60 | vary: accept | vary: x", 1, "accept: a | x: 2", "", "2 200 lb; fwd=vary-miss"),
+    Case("§4 PUT is not", "", "cache-control: max-age=60", 1, ":method: PUT", "", "2 200 lb; fwd=method"),
+    Case("§4 DELETE is not", "", "cache-control: max-age=60", 1, ":method: DELETE", "", "2 200 lb; fwd=method"),
+    Case("§4 PATCH is not", "", "cache-control: max-age=60", 1, ":method: PATCH", "", "2 200 lb; fwd=method"),
     Case("§4 an unknown method is not", "", "cache-control: max-age=60", 1, ":method: BREW", "", "2 200 lb; fwd=method"),
 ];
 
@@ -37,6 +42,9 @@ const ASKING: &[Case] = &[
     Case("§5.2.1.7 only-if-cached, nothing", "", "", 0, "cache-control: only-if-cached", "", "1 504"),
     Case("§5.2.1.5 no-store takes what is stored", "", MINUTE, 1, "cache-control: no-store", "", "1 200 lb; hit"),
     Case("§5.2.1.5 no-store stores nothing", "cache-control: no-store", MINUTE, 1, "", "", "2 200 lb; fwd=uri-miss; ttl=60; stored"),
+    Case("§5.2.1.1 max-age=0", "", MINUTE, 1, "cache-control: max-age=0", SAME, "2 200 lb; fwd=request; fwd-status=304"),
+    Case("§5.2.1.6 no-transform", "", MINUTE, 1, "cache-control: no-transform", SAME, "1 200 lb; hit"),
+    Case("§5.2.1 an unknown directive", "", MINUTE, 1, "cache-control: x=y", SAME, "1 200 lb; hit"),
     Case("§5.4 Pragma is of the past", "", MINUTE, 1, "pragma: no-cache", "", "1 200 lb; hit; ttl=59"),
 ];
 
@@ -50,6 +58,11 @@ const CONDITIONAL: &[Case] = &[
     Case("9110 §13.1.3 modified since", "", MINUTE, 1, "if-modified-since: {-5000}", "", "1 200 lb; hit"),
     Case("9110 §13.2.2 the tag decides", "", MINUTE, 1, "if-none-match: \"b\" | if-modified-since: {-500}", "", "1 200 lb; hit"),
     Case("9110 §14.2 a range", "", MINUTE, 1, "range: bytes=0-4", "", "1 206 lb; hit"),
+    Case("9110 §14.1.2 the last bytes", "", MINUTE, 1, "range: bytes=-3", "", "1 206 lb; hit"),
+    Case("9110 §14.1.2 to the end", "", MINUTE, 1, "range: bytes=5-", "", "1 206 lb; hit"),
+    Case("9110 §14.1.1 backwards is no range", "", MINUTE, 1, "range: bytes=5-4", "", "1 200 lb; hit"),
+    Case("9110 §13.1.3 no date is no condition", "", MINUTE, 1, "if-modified-since: x", "", "1 200 lb; hit"),
+    Case("9110 §13.1.2 HEAD with the same tag", "", MINUTE, 1, ":method: HEAD | if-none-match: \"a\"", "", "1 304 lb; hit"),
     Case("9110 §14.2 behind the end", "", MINUTE, 1, "range: bytes=10-", "", "1 416 lb; hit"),
     Case("9110 §14.2 another unit", "", MINUTE, 1, "range: lines=0-4", "", "1 200 lb; hit"),
     Case("9110 §14.2 only of GET", "", MINUTE, 1, ":method: HEAD | range: bytes=0-4", "", "1 200 lb; hit"),
