@@ -133,6 +133,11 @@ fn explain(running: &Running, backends: &[Running]) {
     if let Some(admin) = running.admin_addr() {
         output::message(format_args!("dashboard and admin API: {admin}"));
     }
+    let sessions = if running.handle().metrics().redis.is_some() {
+        "Sessions and cache are in REDIS_URL, for all that know it and the secret in SECRET_FILE."
+    } else {
+        "Sessions are signed with a random secret and end with this process."
+    };
     output::message(format_args!(
         "\nTry:\n\
          \x20 curl -k --http2 https://localhost:{port}/api/users\n\
@@ -141,7 +146,7 @@ fn explain(running: &Running, backends: &[Running]) {
          \x20 curl -k --http2 -b jar https://localhost:{port}/api/protected\n\
          \x20 curl -k --http2 -b jar -c jar -X POST https://localhost:{port}/api/logout\n\
          \n\
-         Sessions are signed with a random secret and end with this process.\n\
+         {sessions}\n\
          This is a demonstration; `lb-cli init` writes a real configuration."
     ));
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use support::clients::{Answer, Curl};
 use support::files::Directory;
 use support::process::{PATIENCE, Process, poll, python, succeed};
-use support::proxy::{command, listening};
+use support::proxy::{Demonstration, command, listening};
 use support::scripted::Scripted;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -196,24 +196,13 @@ fn the_flag_wins_over_the_file() {
 
 #[test]
 fn the_demonstration_has_one_too() {
-    let empty = Directory::new();
-    let demonstration = |admin: &str| {
-        let mut serve = command();
-        serve
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin", admin])
-            .current_dir(empty.path())
-            .env("HOME", empty.path())
-            .env("XDG_CONFIG_HOME", empty.path());
-        Process::start("lb-cli", &mut serve)
-    };
-    let process = demonstration("127.0.0.1:0");
-    let admin = process.line_after("admin url=");
+    let with = Demonstration::start("127.0.0.1:0", &[]);
+    let admin = with.process.line_after("admin url=");
     let routes = Curl::get(&format!("{admin}/api/v1/routes"))
         .send()
         .expect(200);
     assert_eq!(routes.json()[0]["target"]["kind"], "handler");
-    let without = demonstration("off");
-    listening(&without);
+    let without = Demonstration::start("off", &[]).process;
     assert!(poll(PATIENCE, || without.messages().contains("Try:")));
     assert!(!without.messages().contains("admin API:"));
 }

@@ -9,22 +9,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::backends::{Backend, free_port};
 use support::clients::{chromium, steady_load};
-use support::files::Directory;
-use support::process::Process;
-use support::proxy::{Proxy, authority, command, listening, route};
+use support::proxy::{Demonstration, Proxy, authority, route};
 
 #[test]
 fn the_example_application_keeps_its_promises_in_a_browser() {
-    let empty = Directory::new();
-    let mut serve = command();
-    serve
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .current_dir(empty.path())
-        .env("HOME", empty.path())
-        .env("XDG_CONFIG_HOME", empty.path());
-    let process = Process::start("lb-cli", &mut serve);
-    let (_, url) = listening(&process);
-    let port = url.rsplit(':').next().unwrap_or_default();
+    let demonstration = Demonstration::start("off", &[]);
+    let port = demonstration.url.rsplit(':').next().unwrap_or_default();
     let seen = chromium("browser_demonstration.py", &[port]);
     let status = |step: &str| seen[step]["status"].as_u64();
     let text = |step: &str| seen[step]["text"].as_str().unwrap_or_default();

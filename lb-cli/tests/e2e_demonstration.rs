@@ -5,29 +5,13 @@ mod support;
 
 use support::clients::Curl;
 use support::files::Directory;
-use support::process::Process;
-use support::proxy::{command, listening};
+use support::proxy::Demonstration;
 use support::redis::Redis;
-
-/// Starts one where no configuration is; the second part is its URL.
-fn demonstration(empty: &Directory, environment: &[(&str, &str)]) -> (Process, String) {
-    let mut serve = command();
-    serve
-        .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off"])
-        .current_dir(empty.path())
-        // No file of the machine is found either.
-        .env("HOME", empty.path())
-        .env("XDG_CONFIG_HOME", empty.path())
-        .envs(environment.iter().copied());
-    let process = Process::start("lb-cli", &mut serve);
-    let (_, url) = listening(&process);
-    (process, url.replace("127.0.0.1", "localhost"))
-}
 
 #[test]
 fn answers_the_example_application() {
-    let empty = Directory::new();
-    let (mut process, url) = demonstration(&empty, &[]);
+    let mut demonstration = Demonstration::start("off", &[]);
+    let url = &demonstration.url;
     let ask = || {
         Curl::get(&format!("{url}/api/users"))
             .arguments(&["-4", "--http2"])
@@ -46,24 +30,24 @@ fn answers_the_example_application() {
         .arguments(&["-4"])
         .send()
         .expect(200);
-    process.signal("TERM");
-    assert_eq!(process.wait().code(), Some(0));
+    demonstration.process.signal("TERM");
+    assert_eq!(demonstration.process.wait().code(), Some(0));
 }
 
 #[test]
 fn two_on_one_redis_know_the_same_sessions_and_users() {
     let redis = Redis::start();
-    let empty = Directory::new();
-    let secret = empty.write("secret", "a secret of at least thirty-two bytes");
-    let jar = empty.file("jar");
+    let directory = Directory::new();
+    let secret = directory.write("secret", "a secret of at least thirty-two bytes");
+    let jar = directory.file("jar");
     let environment = [("REDIS_URL", redis.url()), ("SECRET_FILE", secret)];
     let environment = environment
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
-    let (_one, one) = demonstration(&empty, &environment);
-    let (_other, other) = demonstration(&empty, &environment);
-    let ask = |url: &str, path: &str, more: &[&str]| {
-        let url = format!("{url}{path}");
+    let one = Demonstration::start("off", &environment);
+    let other = Demonstration::start("off", &environment);
+    let ask = |at: &Demonstration, path: &str, more: &[&str]| {
+        let url = format!("{}{path}", at.url);
         let asked = Curl::get(&url).arguments(&["-4", "--http2", "-b", &jar, "-c", &jar]);
         asked.arguments(more).send()
     };

@@ -10,7 +10,7 @@ use support::backends::{Nginx, free_port};
 use support::clients::{Curl, Load, load_at};
 use support::files::{Certificates, Directory, sha256};
 use support::process::{PATIENCE, Process, poll};
-use support::proxy::{command, listening};
+use support::proxy::{command, listening, with_listeners};
 
 const RELOADS: usize = 100;
 /// In a second, over all clients.
@@ -32,7 +32,7 @@ impl Live {
     fn start(flags: &[&str], rest: &str) -> Self {
         let directory = Directory::new();
         let certificates = directory.certificates();
-        let file = directory.write("lb.toml", &config(&certificates, rest));
+        let file = directory.write("lb.toml", &with_listeners(&certificates, rest));
         let mut serve = command();
         serve
             .args(["serve", "--config", &file])
@@ -56,7 +56,7 @@ impl Live {
     fn write(&self, rest: &str) {
         let new = self
             .directory
-            .write("lb.toml.new", &config(&self.certificates, rest));
+            .write("lb.toml.new", &with_listeners(&self.certificates, rest));
         std::fs::rename(new, self.directory.file("lb.toml")).expect("the file is replaced");
     }
 
@@ -107,22 +107,6 @@ impl Live {
         let status = self.process.wait();
         assert_eq!(status.code(), Some(0), "{}", self.process.messages());
     }
-}
-
-fn config(certificates: &Certificates, rest: &str) -> String {
-    format!(
-        r#"
-            {rest}
-            [listeners.tls]
-            address = "127.0.0.1:0"
-            [listeners.tls.tls]
-            certificates = [{{ cert = "{}", key = "{}" }}]
-            [listeners.plain]
-            address = "127.0.0.1:0"
-            tls = "off"
-        "#,
-        certificates.cert, certificates.key,
-    )
 }
 
 /// The variants that take turns: other backends, algorithms, pools and routes; `b` is in all of them.

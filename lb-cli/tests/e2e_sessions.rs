@@ -6,8 +6,7 @@ mod support;
 use support::backends::Nginx;
 use support::clients::{Answer, Curl};
 use support::files::Directory;
-use support::process::Process;
-use support::proxy::{Proxy, command, listening, route};
+use support::proxy::{Demonstration, Proxy, route};
 
 /// A client with a cookie jar.
 struct Client {
@@ -37,25 +36,12 @@ impl Client {
     }
 }
 
-/// The demonstration, and its URL.
-fn demonstration() -> (Process, String, Directory) {
-    let empty = Directory::new();
-    let mut serve = command();
-    serve
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .current_dir(empty.path())
-        .env("HOME", empty.path())
-        .env("XDG_CONFIG_HOME", empty.path());
-    let process = Process::start("lb-cli", &mut serve);
-    let (_, url) = listening(&process);
-    (process, url.replace("127.0.0.1", "localhost"), empty)
-}
-
 const RIGHT: &str = r#"{"username":"demo","password":"demo"}"#;
 
 #[test]
 fn a_login_opens_what_is_protected_and_a_logout_closes_it() {
-    let (_process, url, _directory) = demonstration();
+    let demonstration = Demonstration::start("off", &[]);
+    let url = &demonstration.url;
     let (login, protected, logout) = (
         format!("{url}/api/login"),
         format!("{url}/api/protected"),
@@ -107,7 +93,8 @@ fn a_login_opens_what_is_protected_and_a_logout_closes_it() {
 
 #[test]
 fn another_client_does_not_share_the_session() {
-    let (_process, url, _directory) = demonstration();
+    let demonstration = Demonstration::start("off", &[]);
+    let url = &demonstration.url;
     let (one, other) = (Client::new("--http2"), Client::new("--http2"));
     one.send(&format!("{url}/api/login"), &["-d", RIGHT])
         .expect(200);

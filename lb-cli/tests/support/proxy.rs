@@ -21,20 +21,7 @@ impl Proxy {
     pub(crate) fn start(rest: &str) -> Self {
         let directory = Directory::new();
         let certificates = directory.certificates();
-        let config = format!(
-            r#"
-                {rest}
-                [listeners.tls]
-                address = "127.0.0.1:0"
-                [listeners.tls.tls]
-                certificates = [{{ cert = "{}", key = "{}" }}]
-                [listeners.plain]
-                address = "127.0.0.1:0"
-                tls = "off"
-            "#,
-            certificates.cert, certificates.key,
-        );
-        let file = directory.write("lb.toml", &config);
+        let file = directory.write("lb.toml", &with_listeners(&certificates, rest));
         let mut serve = command();
         serve
             .args(["serve", "--config", &file])
@@ -82,12 +69,59 @@ impl Proxy {
     }
 }
 
+/// A configuration with a TLS listener `tls` and a cleartext listener `plain` beside the rest.
+pub(crate) fn with_listeners(certificates: &Certificates, rest: &str) -> String {
+    format!(
+        r#"
+            {rest}
+            [listeners.tls]
+            address = "127.0.0.1:0"
+            [listeners.tls.tls]
+            certificates = [{{ cert = "{}", key = "{}" }}]
+            [listeners.plain]
+            address = "127.0.0.1:0"
+            tls = "off"
+        "#,
+        certificates.cert, certificates.key,
+    )
+}
+
+/// `lb-cli serve` where no configuration is.
+pub(crate) struct Demonstration {
+    pub(crate) process: Process,
+    /// `https://localhost:PORT`: its cookies and its certificate are for that name.
+    pub(crate) url: String,
+    _directory: Directory,
+}
+
+impl Demonstration {
+    pub(crate) fn start(admin: &str, environment: &[(&str, &str)]) -> Self {
+        let directory = Directory::new();
+        let mut serve = command();
+        serve
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", admin])
+            .current_dir(directory.path())
+            // No file of the machine is found either.
+            .env("HOME", directory.path())
+            .env("XDG_CONFIG_HOME", directory.path())
+            .envs(environment.iter().copied());
+        let process = Process::start("lb-cli", &mut serve);
+        let (_, url) = listening(&process);
+        Self {
+            process,
+            url: url.replace("127.0.0.1", "localhost"),
+            _directory: directory,
+        }
+    }
+}
+
 /// The binary, free of what the environment of the tests may configure.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lb-cli"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["LB_", "OTEL_"].iter().any(|ours| text.starts_with(ours)) {
+        let ours = ["LB_", "OTEL_", "REDIS_URL", "SECRET_FILE"];
+        if ours.iter().any(|ours| text.starts_with(ours)) {
             command.env_remove(name);
         }
     }
