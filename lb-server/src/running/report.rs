@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::config::{BackendConfig, Config};
 
 /// What a reload has changed, each as its path in the configuration: `pools.api`, `routes.login`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ReloadReport {
     /// What is there now and was not before; a backend as `pools.api.backends.http://10.0.0.1:80`.

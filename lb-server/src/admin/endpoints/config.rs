@@ -177,16 +177,7 @@ fn finish(
         ),
         _ => Problem::of(&error, "correct it; what was in force before still is"),
     })?;
-    let mut response = reply::json(&ReloadChanges {
-        added: report.added,
-        removed: report.removed,
-        changed: report.changed,
-        certificates: report.certificates,
-        undone: report.undone,
-        needs_restart: report.needs_restart,
-        warnings: report.warnings,
-        dry_run,
-    });
+    let mut response = reply::json(&ReloadChanges { report, dry_run });
     set_etag(&mut response, &service.etag(&service.handle.config()));
     Ok(response)
 }

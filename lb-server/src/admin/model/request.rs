@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::running::ReloadReport;
+
 /// `POST /api/v1/cache/purge`: one of `url`, `prefix`, `tag`, `key` and `all`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -90,20 +92,9 @@ pub struct SessionStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ReloadChanges {
-    /// What is there now and was not before.
-    pub added: Vec<String>,
-    /// What was there before and is not now.
-    pub removed: Vec<String>,
-    /// What stays and is another.
-    pub changed: Vec<String>,
-    /// Listeners whose certificates are others.
-    pub certificates: Vec<String>,
-    /// Backends that are again as configured after an operator had changed them.
-    pub undone: Vec<String>,
-    /// What only a restart can change; it is as it was before.
-    pub needs_restart: Vec<String>,
-    /// What is probably not meant.
-    pub warnings: Vec<String>,
+    /// What was, or would be, changed.
+    #[serde(flatten)]
+    pub report: ReloadReport,
     /// Whether nothing was changed because only this was asked for.
     pub dry_run: bool,
 }
