@@ -17,6 +17,7 @@ mod process;
 mod report;
 mod statistics;
 mod table;
+mod training;
 mod workload;
 
 use std::fs;
@@ -33,6 +34,7 @@ use self::peer::{Candidate, PEERS, Peer, VARIANTS};
 use self::process::Directory;
 pub(crate) use self::statistics::number;
 pub(crate) use self::table::render;
+pub(crate) use self::training::train;
 use self::workload::{WORKLOADS, Workload};
 use crate::programs;
 use crate::steps::{self, Workspace, say};
@@ -190,16 +192,7 @@ fn choose(arguments: &Arguments) -> Result<Vec<Workload>> {
 
 /// Ours first, then what it is measured against.
 fn candidates(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Candidate>> {
-    let mut found = vec![build(
-        Peer::Ours,
-        &binary(arguments.binary.as_deref(), workspace)?,
-    )?];
-    for peer in VARIANTS {
-        found.push(Candidate {
-            peer,
-            ..found[0].clone()
-        });
-    }
+    let mut found = ours(&binary(arguments.binary.as_deref(), workspace)?)?;
     if let Some(other) = &arguments.against {
         found.push(build(Peer::Against, other)?);
     }
@@ -222,6 +215,20 @@ fn candidates(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Candid
         }
     }
     Ok(found)
+}
+
+/// A build of ours, as it is and with more to say.
+fn ours(binary: &Path) -> Result<Vec<Candidate>> {
+    let plain = build(Peer::Ours, binary)?;
+    let variant = |peer| Candidate {
+        peer,
+        ..plain.clone()
+    };
+    Ok([Peer::Ours]
+        .into_iter()
+        .chain(VARIANTS)
+        .map(variant)
+        .collect())
 }
 
 /// The build that was asked for, or one made now.

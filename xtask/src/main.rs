@@ -7,6 +7,7 @@ mod chaos;
 mod check;
 mod fuzz;
 mod package;
+mod pgo;
 mod programs;
 mod steps;
 mod test;
@@ -49,6 +50,11 @@ enum Chore {
     Chaos(chaos::Arguments),
     /// Builds the Debian package into `target/debian/`, with manual pages and completions.
     Package(package::Arguments),
+    /// Builds the binary twice: to count what the benchmark's workloads do, and with the counts.
+    ///
+    /// Takes some 15 minutes and needs what the benchmark needs, and `llvm-profdata`
+    /// (`rustup component add llvm-tools`). `package --pgo` packs the result.
+    Pgo,
     /// Feeds what strangers write to what reads it: cookies, fields, records, configurations.
     ///
     /// Runs for a bounded time and repeats exactly by its seed.
@@ -82,6 +88,7 @@ fn main() -> ExitCode {
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Chaos(arguments) => chaos::run(&arguments),
         Chore::Package(arguments) => package::run(&arguments),
+        Chore::Pgo => pgo::run(),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Tidy => tidy::run(),
     };
