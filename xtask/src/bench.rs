@@ -144,6 +144,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         // What was given may be the build of any revision.
         revision += "-binary";
     }
+    if !arguments.workload.is_empty() {
+        // Beside the report of all of them, not in its place.
+        revision += "-part";
+    }
     let mut facts = machine::facts();
     facts["revision"] = revision.clone().into();
     facts["rounds"] = effort.rounds.into();
