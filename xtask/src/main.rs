@@ -52,7 +52,7 @@ enum Chore {
     Package(package::Arguments),
     /// Builds the binary twice: to count what the benchmark's workloads do, and with the counts.
     ///
-    /// Takes some 15 minutes and needs what the benchmark needs, and `llvm-profdata`
+    /// Takes some ten minutes and needs what the benchmark needs, and `llvm-profdata`
     /// (`rustup component add llvm-tools`). `package --pgo` packs the result.
     Pgo,
     /// Feeds what strangers write to what reads it: cookies, fields, records, configurations.
