@@ -1,5 +1,7 @@
 //! `cargo xtask check`: all that needs nothing but the toolchain.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::steps::{Steps, Workspace};
@@ -82,12 +84,17 @@ pub(crate) fn tests(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
 pub(crate) fn end_to_end(workspace: &Workspace, steps: &mut Steps, python: &str) -> Result<()> {
     for name in workspace.integration_tests("lb-cli") {
         if name.starts_with(END_TO_END) {
-            let mut test = workspace.cargo(&["test", "--locked", "-p", "lb-cli", "--test", name]);
-            // Two at a time: each starts several programs, and the machine may have two cores.
-            test.args(["--", "--test-threads=2"])
-                .env("LB_TEST_PYTHON", python);
-            steps.command(name, &mut test)?;
+            steps.command(name, &mut end_to_end_test(workspace, name, python))?;
         }
     }
     Ok(())
+}
+
+/// One of them.
+pub(crate) fn end_to_end_test(workspace: &Workspace, name: &str, python: &str) -> Command {
+    let mut test = workspace.cargo(&["test", "--locked", "-p", "lb-cli", "--test", name]);
+    // Two at a time: each starts several programs, and the machine may have two cores.
+    test.args(["--", "--test-threads=2"]);
+    test.env("LB_TEST_PYTHON", python);
+    test
 }

@@ -3,10 +3,12 @@
 //! It depends on no crate of the workspace, so that it still builds when they do not.
 
 mod bench;
+mod build;
 mod chaos;
 mod check;
 mod fuzz;
 mod package;
+mod patched;
 mod pgo;
 mod programs;
 mod steps;
@@ -48,13 +50,10 @@ enum Chore {
     /// Each scenario is a fault (a backend killed, frozen, slow, lying, all of them gone, the proxy
     /// asked to end) under requests at a fixed rate. Results go to a table, and to `target/chaos/`.
     Chaos(chaos::Arguments),
-    /// Builds the Debian package into `target/debian/`, with manual pages and completions.
-    Package(package::Arguments),
-    /// Builds the binary twice: to count what the benchmark's workloads do, and with the counts.
-    ///
-    /// Takes some ten minutes and needs what the benchmark needs, and `llvm-profdata`
-    /// (`rustup component add llvm-tools`). `package --pgo` packs the result.
-    Pgo,
+    /// Builds the binary with what cargo alone does not do: patched dependencies, counts of a run.
+    Build(build::Arguments),
+    /// Builds it and packs it for Debian into `target/debian/`, with manual pages and completions.
+    Package(build::Arguments),
     /// Feeds what strangers write to what reads it: cookies, fields, records, configurations.
     ///
     /// Runs for a bounded time and repeats exactly by its seed.
@@ -87,8 +86,8 @@ fn main() -> ExitCode {
         Chore::Check(_) => check::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Chaos(arguments) => chaos::run(&arguments),
+        Chore::Build(arguments) => build::run(&arguments),
         Chore::Package(arguments) => package::run(&arguments),
-        Chore::Pgo => pgo::run(),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Tidy => tidy::run(),
     };

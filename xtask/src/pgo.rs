@@ -1,4 +1,4 @@
-//! `cargo xtask pgo`: a build that knows from a run which ways through the code are taken.
+//! A build that knows from a run which ways through the code are taken.
 //!
 //! The binary is built to count, runs the benchmark's workloads, and is built anew with the counts
 //! (<https://doc.rust-lang.org/rustc/profile-guided-optimization.html>). Nothing of the counts is
@@ -12,45 +12,40 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bench;
-use crate::steps::{Steps, Workspace, say, succeed};
+use crate::build::Built;
+use crate::steps::{Steps, Workspace, succeed};
 
-/// What `cargo xtask pgo` has made.
+/// Where one of the builds goes.
 #[derive(Debug)]
-pub(crate) struct Optimised {
-    /// The target directory of its build.
-    pub(crate) target: PathBuf,
-    /// The machine it was built for and trained on.
-    pub(crate) host: String,
+struct Place {
+    target: PathBuf,
+    /// The machine it is for.
+    host: String,
 }
 
-impl Optimised {
-    pub(crate) fn binary(&self) -> PathBuf {
+impl Place {
+    fn binary(&self) -> PathBuf {
         self.target.join(&self.host).join("release/lb-cli")
     }
 }
 
-pub(crate) fn run() -> Result<()> {
-    let workspace = Workspace::load()?;
-    let mut steps = Steps::begin();
-    let optimised = build(&workspace, &mut steps)?;
-    steps.end();
-    say(&format!("the binary is {}", optimised.binary().display()));
-    Ok(())
-}
-
-/// Builds, trains and builds anew, below `target/pgo/`.
-pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<Optimised> {
-    let here = workspace.target.join("pgo");
+/// Builds, trains and builds anew, below `pgo/` of the target directory; `workspace` has the load.
+pub(crate) fn build(
+    sources: &Workspace,
+    workspace: &Workspace,
+    steps: &mut Steps,
+) -> Result<Built> {
+    let here = sources.target.join("pgo");
     let counts = here.join("counts");
     let merged = here.join("merged.profdata");
     let host = host()?;
     let merge = llvm_profdata()?;
-    let counting = Optimised {
+    let counting = Place {
         target: here.join("counting"),
         host: host.clone(),
     };
     let flag = format!("-Cprofile-generate={}", counts.display());
-    steps.step("binary that counts", || compile(workspace, &counting, flag))?;
+    steps.step("binary that counts", || compile(sources, &counting, flag))?;
     steps.step("training", || {
         // Building has counted too, and earlier runs may have counted other code.
         if counts.exists() {
@@ -62,21 +57,25 @@ pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<Optimise
     let mut command = Command::new(merge);
     command.arg("merge").arg("-o").arg(&merged).arg(&counts);
     steps.command("counts merged", &mut command)?;
-    let optimised = Optimised {
+    let optimised = Place {
         target: here.join("optimised"),
         host,
     };
     let flag = format!("-Cprofile-use={}", merged.display());
-    steps.step("binary", || compile(workspace, &optimised, flag))?;
-    Ok(optimised)
+    steps.step("binary", || compile(sources, &optimised, flag))?;
+    Ok(Built {
+        binary: optimised.binary(),
+        target: optimised.target,
+        found_by: ["--target".to_owned(), optimised.host],
+    })
 }
 
 /// Builds with one flag more. Named as a target, the host's build scripts and macros are left alone.
-fn compile(workspace: &Workspace, into: &Optimised, flag: String) -> Result<()> {
+fn compile(sources: &Workspace, into: &Place, flag: String) -> Result<()> {
     let asked = env::var("RUSTFLAGS").unwrap_or_default();
     let mut flags: Vec<String> = asked.split_whitespace().map(str::to_owned).collect();
     flags.push(flag);
-    let mut build = workspace.cargo(&["build", "--locked", "--release", "-p", "lb-cli"]);
+    let mut build = sources.cargo(&["build", "--locked", "--release", "-p", "lb-cli"]);
     build.args(["--target", &into.host, "--target-dir"]);
     build.arg(&into.target);
     // Parted by a sign that no path has.

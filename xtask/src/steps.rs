@@ -1,7 +1,7 @@
 //! Steps run one after the other, each with its name and time; the first that fails ends the run.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,16 +24,16 @@ impl Steps {
     }
 
     /// Runs one step, or fails with its name.
-    pub(crate) fn step(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub(crate) fn step<T>(&mut self, name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
         say(&format!("==> {name}"));
         let begun = Instant::now();
         let outcome = step();
         let took = seconds(begun.elapsed());
         match outcome {
-            Ok(()) => {
+            Ok(done) => {
                 self.passed += 1;
                 say(&format!("    {name}: ok in {took}"));
-                Ok(())
+                Ok(done)
             }
             Err(error) => {
                 say(&format!("    {name}: failed after {took}"));
@@ -58,6 +58,9 @@ impl Steps {
     }
 }
 
+/// Where cargo builds to, if it is told by its environment.
+const TARGET: &str = "CARGO_TARGET_DIR";
+
 /// What cargo knows of the workspace.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -67,8 +70,19 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
+    /// The one that we are run in.
     pub(crate) fn load() -> Result<Self> {
-        let output = Command::new(cargo_program())
+        Self::read(&mut Command::new(cargo_program()))
+    }
+
+    /// One in another place, with its own target directory.
+    pub(crate) fn at(root: &Path, target: &Path) -> Result<Self> {
+        let mut cargo = Command::new(cargo_program());
+        Self::read(cargo.current_dir(root).env(TARGET, target))
+    }
+
+    fn read(cargo: &mut Command) -> Result<Self> {
+        let output = cargo
             .args(["metadata", "--format-version=1", "--no-deps", "--locked"])
             .stderr(Stdio::inherit())
             .output()
@@ -93,6 +107,7 @@ impl Workspace {
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(cargo_program());
         command.args(arguments).current_dir(&self.root);
+        command.env(TARGET, &self.target);
         command
     }
 

@@ -1,0 +1,285 @@
+//! The workspace with patched dependencies, beside the one that is checked in.
+//!
+//! Cargo takes a patched crate from a directory only, and a lock file says of each crate where it
+//! is from. A copy of the workspace below the target directory has both, so that whoever builds
+//! with cargo alone gets each crate as it was published. `xtask/patches/README.md` says what each
+//! patch is for.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use diffy::patch_set::{FileOperation, ParseOptions, PatchSet};
+use serde_json::Value;
+
+use crate::steps::{Workspace, say};
+
+/// Entries of the workspace's root that no build reads.
+const LEFT_OUT: [&str; 2] = [".git", "target"];
+
+/// A crate that has patches.
+#[derive(Debug)]
+struct Patched {
+    name: String,
+    version: String,
+    /// Where cargo has unpacked it.
+    published: PathBuf,
+    /// In the order in which they are applied.
+    patches: Vec<PathBuf>,
+}
+
+/// Lays out the copy with its crates patched; builds in it go to `target`.
+pub(crate) fn stage(workspace: &Workspace, target: &Path) -> Result<Workspace> {
+    let here = workspace.target.join("patched");
+    let copy = here.join("workspace");
+    empty(&copy)?;
+    for entry in entries(&workspace.root)? {
+        let name = entry.file_name().unwrap_or_default();
+        let is_target = entry == workspace.target;
+        if !is_target && LEFT_OUT.iter().all(|left_out| name != *left_out) {
+            copy_tree(&entry, &copy.join(name))?;
+        }
+    }
+    let metadata = metadata(workspace)?;
+    let mut redirected = String::from("\n[patch.crates-io]\n");
+    let lock_file = copy.join("Cargo.lock");
+    let mut lock = read(&lock_file)?;
+    for directory in entries(&workspace.root.join("xtask/patches"))? {
+        if !directory.is_dir() {
+            continue;
+        }
+        let patched = Patched::find(&directory, &metadata)?;
+        let place = format!("{}-{}", patched.name, patched.version);
+        patched.lay_out(&here.join(&place))?;
+        redirected += &format!("{} = {{ path = \"../{place}\" }}\n", patched.name);
+        lock = unlocked(&lock, &patched.name)?;
+    }
+    let manifest = copy.join("Cargo.toml");
+    write(&manifest, &(read(&manifest)? + &redirected))?;
+    write(&lock_file, &lock)?;
+    Workspace::at(&copy, target)
+}
+
+impl Patched {
+    /// The crate that a directory of patches is named after.
+    fn find(directory: &Path, metadata: &Value) -> Result<Self> {
+        let name = directory.file_name().unwrap_or_default().to_string_lossy();
+        let packages = metadata["packages"].as_array().into_iter().flatten();
+        let mut found = packages.filter(|package| package["name"] == *name);
+        let (Some(package), None) = (found.next(), found.next()) else {
+            bail!(
+                "{} is for one crate, and Cargo.lock has none or several of that name",
+                directory.display()
+            );
+        };
+        let text = |key: &str| {
+            let text = package[key].as_str();
+            text.with_context(|| format!("`cargo metadata` tells no `{key}` of {name}"))
+        };
+        let published = Path::new(text("manifest_path")?).parent();
+        let mut patches = entries(directory)?;
+        patches.retain(|path| path.extension().is_some_and(|it| it == "patch"));
+        Ok(Self {
+            version: text("version")?.to_owned(),
+            published: published.context("a manifest has a directory")?.to_owned(),
+            patches,
+            name: name.into_owned(),
+        })
+    }
+
+    /// Copies its sources and applies each patch.
+    fn lay_out(&self, place: &Path) -> Result<()> {
+        empty(place)?;
+        copy_tree(&self.published, place)?;
+        for patch in &self.patches {
+            apply(patch, place).with_context(|| {
+                format!(
+                    "{} cannot be applied to {} {}: renew it or remove it",
+                    patch.display(),
+                    self.name,
+                    self.version
+                )
+            })?;
+        }
+        let name = &self.name;
+        let count = self.patches.len();
+        say(&format!("    {name} {} with {count} patches", self.version));
+        Ok(())
+    }
+}
+
+/// Applies one patch to the files below a directory.
+fn apply(patch: &Path, directory: &Path) -> Result<()> {
+    let changed = changed(&read(patch)?, |file| read(&directory.join(file)))?;
+    for (file, text) in changed {
+        let path = directory.join(file);
+        write(&path, &text)?;
+        // As old as the patch: cargo builds it again when that changes.
+        set_modified(&path, modified(patch)?)?;
+    }
+    Ok(())
+}
+
+/// What the files that a patch changes become; `source` reads them.
+fn changed(patch: &str, source: impl Fn(&str) -> Result<String>) -> Result<Vec<(String, String)>> {
+    let mut changed = Vec::new();
+    for file in PatchSet::parse(patch, ParseOptions::gitdiff()) {
+        let file = file.context("it is no patch as git writes them")?;
+        let FileOperation::Modify { original, modified } = file.operation().strip_prefix(1) else {
+            bail!("it does more than change files: {:?}", file.operation());
+        };
+        ensure!(original == modified, "it renames {original} to {modified}");
+        let change = file.patch().as_text();
+        let change = change.with_context(|| format!("what it does to {original} is no text"))?;
+        let text = diffy::apply(&source(&original)?, change);
+        let text = text.with_context(|| format!("{original} has changed since"))?;
+        changed.push((original.into_owned(), text));
+    }
+    ensure!(!changed.is_empty(), "it changes nothing");
+    Ok(changed)
+}
+
+/// The lock file with a crate that is no longer from where it was.
+fn unlocked(lock: &str, name: &str) -> Result<String> {
+    let head = format!("[[package]]\nname = \"{name}\"\n");
+    let (before, rest) = lock
+        .split_once(&head)
+        .with_context(|| format!("Cargo.lock has no {name}"))?;
+    let (package, after) = rest.split_once("\n\n").unwrap_or((rest, ""));
+    let kept = package
+        .lines()
+        .filter(|line| !line.starts_with("source = ") && !line.starts_with("checksum = "));
+    let package = kept.collect::<Vec<_>>().join("\n");
+    Ok(format!("{before}{head}{package}\n\n{after}"))
+}
+
+/// All that cargo knows, with where it has unpacked each crate.
+fn metadata(workspace: &Workspace) -> Result<Value> {
+    let mut command = workspace.cargo(&["metadata", "--format-version=1", "--locked"]);
+    let output = command.output().context("cannot run `cargo metadata`")?;
+    ensure!(
+        output.status.success(),
+        "`cargo metadata` failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).context("cannot read `cargo metadata`")
+}
+
+/// Copies a file or a directory as old as it is, so that cargo builds only what has changed.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+        for entry in entries(from)? {
+            copy_tree(&entry, &to.join(entry.file_name().unwrap_or_default()))?;
+        }
+        return Ok(());
+    }
+    fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
+    set_modified(to, modified(from)?)
+}
+
+/// What a directory holds, by name.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let list = || {
+        let entries = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path()));
+        entries.collect::<std::io::Result<Vec<_>>>()
+    };
+    let mut found = list().with_context(|| format!("cannot read {}", directory.display()))?;
+    found.sort();
+    Ok(found)
+}
+
+fn empty(directory: &Path) -> Result<()> {
+    if directory.exists() {
+        fs::remove_dir_all(directory)
+            .with_context(|| format!("cannot empty {}", directory.display()))?;
+    }
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn modified(path: &Path) -> Result<SystemTime> {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.with_context(|| format!("cannot tell the age of {}", path.display()))
+}
+
+fn set_modified(path: &Path, time: SystemTime) -> Result<()> {
+    let file = File::options().append(true).open(path);
+    file.and_then(|file| file.set_modified(time))
+        .with_context(|| format!("cannot set the age of {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATCH: &str = "\
+counting: begin with one
+
+Nothing is no number.
+
+diff --git a/src/lib.rs b/src/lib.rs
+--- a/src/lib.rs
++++ b/src/lib.rs
+@@ -1,3 +1,3 @@
+ fn first() -> u32 {
+-    0
++    1
+ }
+";
+
+    fn source(text: &'static str) -> impl Fn(&str) -> Result<String> {
+        move |file| match file {
+            "src/lib.rs" => Ok(text.to_owned()),
+            other => bail!("no {other}"),
+        }
+    }
+
+    #[test]
+    fn changes_what_a_patch_names() {
+        let changed = changed(PATCH, source("fn first() -> u32 {\n    0\n}\n")).unwrap();
+        let text = "fn first() -> u32 {\n    1\n}\n".to_owned();
+        assert_eq!(changed, [("src/lib.rs".to_owned(), text)]);
+    }
+
+    #[test]
+    fn refuses_what_it_was_not_made_for() {
+        let other = source("fn first() -> u32 {\n    2\n}\n");
+        let error = changed(PATCH, other).unwrap_err();
+        assert!(format!("{error:#}").contains("src/lib.rs has changed since"));
+        assert!(changed("nothing\n", source("")).is_err());
+        let created = PATCH.replace("--- a/src/lib.rs", "--- /dev/null");
+        assert!(changed(&created, source("")).is_err());
+    }
+
+    #[test]
+    fn takes_a_crate_from_elsewhere_than_the_lock_file_says() {
+        let lock = "\
+[[package]]
+name = \"a\"
+version = \"1.0.0\"
+source = \"registry\"
+checksum = \"0123\"
+dependencies = [
+ \"b\",
+]
+
+[[package]]
+name = \"b\"
+version = \"2.0.0\"
+source = \"registry\"
+";
+        let unlocked = unlocked(lock, "a").unwrap();
+        let without = lock.replacen("source = \"registry\"\nchecksum = \"0123\"\n", "", 1);
+        assert_eq!(unlocked, without);
+        assert!(super::unlocked(lock, "c").is_err());
+    }
+}
