@@ -92,6 +92,9 @@ impl Patched {
     fn lay_out(&self, place: &Path) -> Result<()> {
         empty(place)?;
         copy_tree(&self.published, place)?;
+        // A workspace of its own, so that its own tests can be run where it lies.
+        let manifest = place.join("Cargo.toml");
+        write(&manifest, &(read(&manifest)? + "\n[workspace]\n"))?;
         for patch in &self.patches {
             apply(patch, place).with_context(|| {
                 format!(
