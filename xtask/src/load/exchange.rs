@@ -3,18 +3,17 @@
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use http::{Method, Request, StatusCode};
+use http::{Request, StatusCode, Uri};
 
 /// Sends a GET as soon as the proxy allows another stream.
 ///
 /// # Errors
 ///
 /// Fails if the connection is gone.
-pub(crate) async fn send(sender: SendRequest<Bytes>, path: &str) -> Result<ResponseFuture> {
+pub(crate) async fn send(sender: SendRequest<Bytes>, uri: &Uri) -> Result<ResponseFuture> {
     let mut sender = sender.ready().await.context("no stream")?;
-    let uri = format!("https://localhost{path}");
-    let request = Request::builder().method(Method::GET).uri(uri).body(());
-    let request = request.context("a valid request")?;
+    let mut request = Request::new(());
+    *request.uri_mut() = uri.clone();
     let (response, _) = sender.send_request(request, true).context("no request")?;
     Ok(response)
 }
@@ -24,8 +23,8 @@ pub(crate) async fn send(sender: SendRequest<Bytes>, path: &str) -> Result<Respo
 /// # Errors
 ///
 /// Fails if the stream breaks or the status is not 200.
-pub(crate) async fn exchange(sender: SendRequest<Bytes>, path: &str) -> Result<()> {
-    let response = send(sender, path).await?.await.context("no response")?;
+pub(crate) async fn exchange(sender: SendRequest<Bytes>, uri: &Uri) -> Result<()> {
+    let response = send(sender, uri).await?.await.context("no response")?;
     let status = response.status();
     ensure!(status == StatusCode::OK, "answered with {status}");
     let mut body = response.into_body();

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use http::Uri;
 
 use crate::modes::Seen;
 
@@ -80,6 +81,19 @@ enum Mode {
     },
 }
 
+impl Arguments {
+    /// What each request asks for.
+    fn uri(&self) -> Result<Uri> {
+        let scheme = match self.authority {
+            Some(_) => "https",
+            None => "http",
+        };
+        let uri = format!("{scheme}://localhost{}", self.path);
+        uri.parse()
+            .with_context(|| format!("`{}` is no path", self.path))
+    }
+}
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -141,3 +155,25 @@ fn json(seen: &Seen) -> serde_json::Value {
 
 /// Longer than any setup or round takes; only a hang gets this far.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(more: &[&str]) -> Result<Uri> {
+        let common = ["lb-load", "--address", "127.0.0.1:1"];
+        let all = common
+            .iter()
+            .chain(more)
+            .chain(&["idle", "--connections", "1"]);
+        Arguments::try_parse_from(all).unwrap().uri()
+    }
+
+    #[test]
+    fn asks_by_the_scheme_of_the_connection() {
+        assert_eq!(asked(&["--path", "/a"]).unwrap(), "http://localhost/a");
+        let over_tls = asked(&["--path", "/a", "--authority", "ca.pem"]);
+        assert_eq!(over_tls.unwrap(), "https://localhost/a");
+        assert!(asked(&["--path", "/ a"]).is_err());
+    }
+}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use h2::client::ResponseFuture;
 use hdrhistogram::Histogram;
+use http::Uri;
 use rustls::client::Resumption;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -35,7 +36,7 @@ pub(crate) struct Seen {
 ///
 /// Fails with the first request that fails, or if nothing moves any more.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Seen> {
-    let path: Arc<str> = arguments.path.as_str().into();
+    let uri = arguments.uri()?;
     let resumption = match arguments.mode {
         Mode::Handshake { resumed: true, .. } => Resumption::in_memory_sessions(8),
         _ => Resumption::disabled(),
@@ -48,18 +49,18 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Seen> {
             requests,
             connections,
         } => {
-            let open = open(&client, connections, &path).await?;
+            let open = open(&client, connections, &uri).await?;
             word().await?;
-            rate(&open, &path, per_second, requests).await
+            rate(&open, &uri, per_second, requests).await
         }
         Mode::Standing {
             requests,
             connections,
             streams,
         } => {
-            let open = open(&client, connections, &path).await?;
+            let open = open(&client, connections, &uri).await?;
             word().await?;
-            standing(&open, &path, requests, streams).await
+            standing(&open, &uri, requests, streams).await
         }
         Mode::Handshake {
             requests,
@@ -67,12 +68,12 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Seen> {
             ..
         } => {
             // As many tickets as connections at once, for each can be used once.
-            handshakes(&client, &path, connections as u64, connections).await?;
+            handshakes(&client, &uri, connections as u64, connections).await?;
             word().await?;
-            handshakes(&client, &path, requests, connections).await
+            handshakes(&client, &uri, requests, connections).await
         }
         Mode::Idle { connections } => {
-            let open = open(&client, connections, &path).await?;
+            let open = open(&client, connections, &uri).await?;
             word().await?;
             Seen::try_new(open.len() as u64, Instant::now())
         }
@@ -82,7 +83,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Seen> {
         } => {
             // Another path: this one is not answered.
             let open = dial(&client, connections).await?;
-            let waiting = wait_on(&open, &path, streams).await?;
+            let waiting = wait_on(&open, &uri, streams).await?;
             word().await?;
             Seen::try_new(waiting.len() as u64, Instant::now())
         }
@@ -129,10 +130,10 @@ async fn dial(client: &Arc<Client>, count: usize) -> Result<Vec<Connection>> {
 }
 
 /// Connections that have each had one request.
-async fn open(client: &Arc<Client>, count: usize, path: &str) -> Result<Vec<Connection>> {
+async fn open(client: &Arc<Client>, count: usize, uri: &Uri) -> Result<Vec<Connection>> {
     let open = dial(client, count).await?;
     for connection in &open {
-        let asked = exchange(connection.sender.clone(), path);
+        let asked = exchange(connection.sender.clone(), uri);
         timeout(PATIENCE, asked)
             .await
             .context("no answer in time")??;
@@ -142,12 +143,7 @@ async fn open(client: &Arc<Client>, count: usize, path: &str) -> Result<Vec<Conn
 
 /// Requests at fixed times, whatever became of those before: a slow answer makes no later request
 /// late, and one that had to wait to be sent was already being timed (coordinated omission).
-async fn rate(
-    open: &[Connection],
-    path: &Arc<str>,
-    per_second: u32,
-    requests: u64,
-) -> Result<Seen> {
+async fn rate(open: &[Connection], uri: &Uri, per_second: u32, requests: u64) -> Result<Seen> {
     let (due, mut dues) = mpsc::unbounded_channel();
     let interval = 1.0 / f64::from(per_second.max(1));
     let begun = Instant::now();
@@ -170,9 +166,9 @@ async fn rate(
             Some(at) = dues.recv() => {
                 let connection = connections.next().context("a connection")?;
                 let asking = connection.sender.clone();
-                let path = Arc::clone(path);
+                let uri = uri.clone();
                 asked.spawn(async move {
-                    exchange(asking, &path).await?;
+                    exchange(asking, &uri).await?;
                     Ok(at.elapsed())
                 });
             }
@@ -195,12 +191,7 @@ async fn rate(
     })
 }
 
-async fn standing(
-    open: &[Connection],
-    path: &Arc<str>,
-    requests: u64,
-    streams: usize,
-) -> Result<Seen> {
+async fn standing(open: &[Connection], uri: &Uri, requests: u64, streams: usize) -> Result<Seen> {
     let begun = Instant::now();
     let left = Arc::new(AtomicU64::new(requests));
     let mut asking = JoinSet::new();
@@ -211,7 +202,7 @@ async fn standing(
         .map(|connection| connection.sender.clone())
         .collect();
     for first in 0..at_once {
-        let (path, left, senders) = (Arc::clone(path), Arc::clone(&left), Arc::clone(&senders));
+        let (uri, left, senders) = (uri.clone(), Arc::clone(&left), Arc::clone(&senders));
         asking.spawn(async move {
             let mut number = first;
             while left
@@ -220,7 +211,7 @@ async fn standing(
                 })
                 .is_ok()
             {
-                exchange(senders[number % senders.len()].clone(), &path).await?;
+                exchange(senders[number % senders.len()].clone(), &uri).await?;
                 number += at_once;
             }
             Ok(())
@@ -234,7 +225,7 @@ async fn standing(
 
 async fn handshakes(
     client: &Arc<Client>,
-    path: &Arc<str>,
+    uri: &Uri,
     requests: u64,
     at_once: usize,
 ) -> Result<Seen> {
@@ -245,12 +236,12 @@ async fn handshakes(
         if asking.len() >= at_once {
             resumed += u64::from(next(&mut asking).await?);
         }
-        let (client, path) = (Arc::clone(client), Arc::clone(path));
+        let (client, uri) = (Arc::clone(client), uri.clone());
         asking.spawn(async move {
             let connection = client
                 .connect(usize::try_from(number).unwrap_or_default())
                 .await?;
-            exchange(connection.sender.clone(), &path).await?;
+            exchange(connection.sender.clone(), &uri).await?;
             let is_resumed = connection.is_resumed;
             connection.close().await;
             Ok(is_resumed)
@@ -266,11 +257,11 @@ async fn handshakes(
 }
 
 /// Sends requests and keeps their answers waiting.
-async fn wait_on(open: &[Connection], path: &str, streams: usize) -> Result<Vec<ResponseFuture>> {
+async fn wait_on(open: &[Connection], uri: &Uri, streams: usize) -> Result<Vec<ResponseFuture>> {
     let mut waiting = Vec::new();
     for connection in open {
         for _ in 0..streams {
-            let sent = timeout(PATIENCE, send(connection.sender.clone(), path)).await;
+            let sent = timeout(PATIENCE, send(connection.sender.clone(), uri)).await;
             waiting.push(sent.context("no stream in time")??);
         }
     }
