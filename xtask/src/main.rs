@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod chaos;
 mod check;
+mod files;
 mod fuzz;
 mod package;
 mod patched;

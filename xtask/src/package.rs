@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::build;
+use crate::files;
 use crate::steps::{Steps, Workspace, say, succeed};
 
 /// Each shell with the name that it looks for.
@@ -44,10 +45,7 @@ pub(crate) fn run(arguments: &build::Arguments) -> Result<()> {
 
 /// Lets the binary write its own pages and completions, so that they are true.
 fn generate(binary: &Path, directory: &Path) -> Result<()> {
-    if directory.exists() {
-        fs::remove_dir_all(directory)
-            .with_context(|| format!("cannot empty {}", directory.display()))?;
-    }
+    files::empty(directory)?;
     let pages = directory.join("man");
     succeed(Command::new(binary).args(["man", "--out"]).arg(&pages))?;
     for (shell, name) in COMPLETIONS {

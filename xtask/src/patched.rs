@@ -5,18 +5,14 @@
 //! with cargo alone gets each crate as it was published. `xtask/patches/README.md` says what each
 //! patch is for.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use diffy::patch_set::{FileOperation, ParseOptions, PatchSet};
 use serde_json::Value;
 
+use crate::files;
 use crate::steps::{Workspace, say};
-
-/// Entries of the workspace's root that no build reads.
-const LEFT_OUT: [&str; 2] = [".git", "target"];
 
 /// A crate that has patches.
 #[derive(Debug)]
@@ -33,19 +29,16 @@ struct Patched {
 pub(crate) fn stage(workspace: &Workspace, target: &Path) -> Result<Workspace> {
     let here = workspace.target.join("patched");
     let copy = here.join("workspace");
-    empty(&copy)?;
-    for entry in entries(&workspace.root)? {
-        let name = entry.file_name().unwrap_or_default();
-        let is_target = entry == workspace.target;
-        if !is_target && LEFT_OUT.iter().all(|left_out| name != *left_out) {
-            copy_tree(&entry, &copy.join(name))?;
-        }
-    }
+    // The target directory, wherever it is: the copy must not hold itself.
+    let mut left_out = vec![workspace.target.clone()];
+    left_out.extend([".git", "target"].map(|name| workspace.root.join(name)));
+    files::empty(&copy)?;
+    files::copy_tree(&workspace.root, &copy, &left_out)?;
     let metadata = metadata(workspace)?;
     let mut redirected = String::from("\n[patch.crates-io]\n");
     let lock_file = copy.join("Cargo.lock");
-    let mut lock = read(&lock_file)?;
-    for directory in entries(&workspace.root.join("xtask/patches"))? {
+    let mut lock = files::read(&lock_file)?;
+    for directory in files::entries(&workspace.root.join("xtask/patches"))? {
         if !directory.is_dir() {
             continue;
         }
@@ -56,8 +49,8 @@ pub(crate) fn stage(workspace: &Workspace, target: &Path) -> Result<Workspace> {
         lock = unlocked(&lock, &patched.name)?;
     }
     let manifest = copy.join("Cargo.toml");
-    write(&manifest, &(read(&manifest)? + &redirected))?;
-    write(&lock_file, &lock)?;
+    files::write(&manifest, &(files::read(&manifest)? + &redirected))?;
+    files::write(&lock_file, &lock)?;
     Workspace::at(&copy, target)
 }
 
@@ -78,7 +71,7 @@ impl Patched {
             text.with_context(|| format!("`cargo metadata` tells no `{key}` of {name}"))
         };
         let published = Path::new(text("manifest_path")?).parent();
-        let mut patches = entries(directory)?;
+        let mut patches = files::entries(directory)?;
         patches.retain(|path| path.extension().is_some_and(|it| it == "patch"));
         Ok(Self {
             version: text("version")?.to_owned(),
@@ -90,11 +83,11 @@ impl Patched {
 
     /// Copies its sources and applies each patch.
     fn lay_out(&self, place: &Path) -> Result<()> {
-        empty(place)?;
-        copy_tree(&self.published, place)?;
+        files::empty(place)?;
+        files::copy_tree(&self.published, place, &[])?;
         // A workspace of its own, so that its own tests can be run where it lies.
         let manifest = place.join("Cargo.toml");
-        write(&manifest, &(read(&manifest)? + "\n[workspace]\n"))?;
+        files::write(&manifest, &(files::read(&manifest)? + "\n[workspace]\n"))?;
         for patch in &self.patches {
             apply(patch, place).with_context(|| {
                 format!(
@@ -114,12 +107,14 @@ impl Patched {
 
 /// Applies one patch to the files below a directory.
 fn apply(patch: &Path, directory: &Path) -> Result<()> {
-    let changed = changed(&read(patch)?, |file| read(&directory.join(file)))?;
+    let changed = changed(&files::read(patch)?, |file| {
+        files::read(&directory.join(file))
+    })?;
     for (file, text) in changed {
         let path = directory.join(file);
-        write(&path, &text)?;
+        files::write(&path, &text)?;
         // As old as the patch: cargo builds it again when that changes.
-        set_modified(&path, modified(patch)?)?;
+        files::set_modified(&path, files::modified(patch)?)?;
     }
     Ok(())
 }
@@ -167,57 +162,6 @@ fn metadata(workspace: &Workspace) -> Result<Value> {
         String::from_utf8_lossy(&output.stderr)
     );
     serde_json::from_slice(&output.stdout).context("cannot read `cargo metadata`")
-}
-
-/// Copies a file or a directory as old as it is, so that cargo builds only what has changed.
-fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    if from.is_dir() {
-        fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
-        for entry in entries(from)? {
-            copy_tree(&entry, &to.join(entry.file_name().unwrap_or_default()))?;
-        }
-        return Ok(());
-    }
-    fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
-    set_modified(to, modified(from)?)
-}
-
-/// What a directory holds, by name.
-fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
-    let list = || {
-        let entries = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path()));
-        entries.collect::<std::io::Result<Vec<_>>>()
-    };
-    let mut found = list().with_context(|| format!("cannot read {}", directory.display()))?;
-    found.sort();
-    Ok(found)
-}
-
-fn empty(directory: &Path) -> Result<()> {
-    if directory.exists() {
-        fs::remove_dir_all(directory)
-            .with_context(|| format!("cannot empty {}", directory.display()))?;
-    }
-    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))
-}
-
-fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn modified(path: &Path) -> Result<SystemTime> {
-    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-    modified.with_context(|| format!("cannot tell the age of {}", path.display()))
-}
-
-fn set_modified(path: &Path, time: SystemTime) -> Result<()> {
-    let file = File::options().append(true).open(path);
-    file.and_then(|file| file.set_modified(time))
-        .with_context(|| format!("cannot set the age of {}", path.display()))
 }
 
 #[cfg(test)]

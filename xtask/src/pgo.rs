@@ -5,7 +5,6 @@
 //! kept in the repository: they are worth something only to the compiler that made them.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::bench;
 use crate::build::Built;
+use crate::files;
 use crate::steps::{Steps, Workspace, succeed};
 
 /// Where one of the builds goes.
@@ -48,10 +48,7 @@ pub(crate) fn build(
     steps.step("binary that counts", || compile(sources, &counting, flag))?;
     steps.step("training", || {
         // Building has counted too, and earlier runs may have counted other code.
-        if counts.exists() {
-            fs::remove_dir_all(&counts)
-                .with_context(|| format!("cannot empty {}", counts.display()))?;
-        }
+        files::empty(&counts)?;
         bench::train(&counting.binary(), workspace)
     })?;
     let mut command = Command::new(merge);

@@ -1,11 +1,11 @@
 //! Rules of layout that neither rustfmt nor clippy knows.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::check::LEAF_CRATES;
+use crate::files;
 use crate::steps::{Workspace, say};
 
 /// Above this a file holds a second idea.
@@ -74,21 +74,19 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut offences = Vec::new();
     dependencies(workspace, &mut offences);
     let lock = workspace.root.join("Cargo.lock");
-    let locked =
-        fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
+    let locked = files::read(&lock)?;
     for banned in BANNED_CRATES {
         if locked.contains(&format!("name = \"{banned}\"\n")) {
             offences.push(format!("Cargo.lock: `{banned}` is banned"));
         }
     }
-    let mut files = Vec::new();
+    let mut sources = Vec::new();
     for name in workspace.crates().into_iter().filter(|name| *name != FUZZ) {
-        collect(&workspace.root.join(name), &mut files)?;
+        collect(&workspace.root.join(name), &mut sources)?;
     }
-    files.sort();
-    for file in &files {
-        let text =
-            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    sources.sort();
+    for file in &sources {
+        let text = files::read(file)?;
         let relative = file.strip_prefix(&workspace.root).unwrap_or(file);
         source(relative, &text, &mut offences);
     }
@@ -98,7 +96,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         }
         bail!("{} offences against the rules of layout", offences.len());
     }
-    say(&format!("    {} files", files.len()));
+    say(&format!("    {} files", sources.len()));
     Ok(())
 }
 
@@ -155,7 +153,8 @@ fn source(file: &Path, text: &str, offences: &mut Vec<String>) {
         }
         // Unit tests stand last in a file, so all that follows is test code.
         in_tests |= line == "#[cfg(test)]";
-        if code.starts_with("#[allow(") || code.starts_with("#![allow(") {
+        let attribute = code.strip_prefix("#![").or_else(|| code.strip_prefix("#["));
+        if attribute.is_some_and(|attribute| attribute.starts_with("allow(")) {
             offences.push(format!(
                 "{}: `#[expect(.., reason = \"..\")]` instead of allow",
                 at(number)
@@ -216,17 +215,14 @@ fn defines(code: &str) -> Option<&str> {
         .next()
 }
 
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    for entry in entries {
-        let path = entry?.path();
+fn collect(directory: &Path, sources: &mut Vec<PathBuf>) -> Result<()> {
+    for path in files::entries(directory)? {
         if path.is_dir() {
             if path.file_name().is_some_and(|name| name != "target") {
-                collect(&path, files)?;
+                collect(&path, sources)?;
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+            sources.push(path);
         }
     }
     Ok(())

@@ -19,6 +19,7 @@ use super::process::Directory;
 use super::statistics::number;
 use super::table;
 use super::workload::{WORKLOADS, Workload};
+use crate::files;
 use crate::programs;
 use crate::steps::{Workspace, say};
 
@@ -42,12 +43,9 @@ pub(crate) fn run(binary: Option<&Path>, renew: bool) -> Result<()> {
     let file = workspace.root.join("xtask/instructions.json");
     if renew {
         let json = serde_json::to_string_pretty(&counted).context("cannot write JSON")?;
-        fs::write(&file, json + "\n")
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        files::write(&file, &(json + "\n"))?;
     }
-    let baseline =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let baseline: BTreeMap<String, f64> = serde_json::from_str(&baseline)
+    let baseline: BTreeMap<String, f64> = serde_json::from_str(&files::read(&file)?)
         .with_context(|| format!("{} is not a map of numbers", file.display()))?;
     let rows: Vec<Vec<String>> = PATHS
         .iter()

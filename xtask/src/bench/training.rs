@@ -11,8 +11,8 @@ use super::process::Directory;
 use super::workload::{WORKLOADS, Workload};
 use crate::steps::{Workspace, say};
 
-/// Every protocol on both sides, short and long messages both ways, new connections, the cache, a
-/// rate limit, the access log and traces.
+/// Every protocol on both sides, short and long messages both ways, new connections, the cache, the
+/// access log and traces.
 const TRAINING: [&str; 17] = [
     "h2-h1",
     "h2-h1-128x1",
