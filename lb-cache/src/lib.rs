@@ -12,6 +12,8 @@ mod sharded;
 mod slab;
 mod stats;
 mod store;
+#[cfg(test)]
+mod testing;
 mod wire;
 
 pub use displaced::{Cause, Displaced, Removed};

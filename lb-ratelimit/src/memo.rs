@@ -141,17 +141,14 @@ impl Rule for Refusals {
 mod tests {
     use super::*;
     use crate::key::Keyer;
+    use crate::testing::now;
 
     fn key(number: u64) -> Key {
         Keyer::new(1).start().number(number).finish()
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an Instant cannot be made otherwise"
-    )]
     fn memo() -> (RefusalMemo, Instant) {
-        let now = Instant::now();
+        let now = now();
         (RefusalMemo::new(100, now), now)
     }
 

@@ -5,13 +5,9 @@ use http::{HeaderValue, Method, StatusCode};
 
 use super::*;
 use crate::rules::{Received, RequestHead, ResponseHead, ResponsePolicy};
+use crate::testing::now;
 
 type Cache = ResponseCache<u32>;
-
-#[expect(clippy::disallowed_methods, reason = "tests need a first instant")]
-fn start() -> Instant {
-    Instant::now()
-}
 
 fn cache(capacity: u64) -> Cache {
     let mut parameters = ResponseCacheParameters::new(capacity);
@@ -102,7 +98,7 @@ fn finds(cache: &Cache, key: &str, now: Instant) -> bool {
 
 #[test]
 fn one_leads_and_others_follow_until_it_is_stored() {
-    let (cache, now, none) = (cache(1 << 20), start(), HeaderMap::new());
+    let (cache, now, none) = (cache(1 << 20), now(), HeaderMap::new());
     let fill = lead(&cache, "k", &none, now);
     let key = CacheKey::from("k");
     for _follower in 0..3 {
@@ -128,7 +124,7 @@ fn one_leads_and_others_follow_until_it_is_stored() {
 #[test]
 fn entries_and_fills_never_exceed_the_capacity() {
     let capacity = 100_000;
-    let (cache, now, none) = (cache(capacity), start(), HeaderMap::new());
+    let (cache, now, none) = (cache(capacity), now(), HeaderMap::new());
     let said = fields(&[("cache-control", "max-age=9")]);
     for entry in 0..100 {
         assert!(put(&cache, &entry.to_string(), &said, 3_000, now));
@@ -155,7 +151,7 @@ fn entries_and_fills_never_exceed_the_capacity() {
 
 #[test]
 fn variants_of_one_key_give_way_to_the_newest() {
-    let (cache, now) = (cache(10_000), start());
+    let (cache, now) = (cache(10_000), now());
     let said = fields(&[("cache-control", "max-age=9"), ("vary", "accept")]);
     for value in ["a", "b", "c"] {
         let request = fields(&[("accept", value)]);
@@ -172,7 +168,7 @@ fn variants_of_one_key_give_way_to_the_newest() {
 
 #[test]
 fn purges_by_key_prefix_and_tag() {
-    let (cache, now) = (cache(1 << 20), start());
+    let (cache, now) = (cache(1 << 20), now());
     let tagged = fields(&[("cache-control", "max-age=9"), ("cache-tag", "x, y")]);
     let plain = fields(&[("cache-control", "max-age=9")]);
     for (key, said) in [
@@ -193,7 +189,7 @@ fn purges_by_key_prefix_and_tag() {
 
 #[test]
 fn what_began_before_a_purge_is_not_stored() {
-    let (cache, now, none) = (cache(1 << 20), start(), HeaderMap::new());
+    let (cache, now, none) = (cache(1 << 20), now(), HeaderMap::new());
     let said = fields(&[("cache-control", "max-age=9")]);
     let most = CacheRules::default().max_variants;
     let purges: [fn(&Cache, Instant) -> usize; 3] = [
@@ -213,7 +209,7 @@ fn what_began_before_a_purge_is_not_stored() {
 
 #[test]
 fn replaces_only_what_is_still_stored() {
-    let (cache, now, none) = (cache(1 << 20), start(), HeaderMap::new());
+    let (cache, now, none) = (cache(1 << 20), now(), HeaderMap::new());
     let said = fields(&[("cache-control", "max-age=9")]);
     let (key, most) = (CacheKey::from("k"), CacheRules::default().max_variants);
     put(&cache, "k", &said, 10, now);
@@ -231,7 +227,7 @@ fn replaces_only_what_is_still_stored() {
 
 #[test]
 fn extra_fields_keep_responses_apart() {
-    let now = start();
+    let now = now();
     let rules = CacheRules {
         vary_by: vec![http::header::ACCEPT_LANGUAGE],
         ..CacheRules::default()
@@ -255,7 +251,7 @@ fn extra_fields_keep_responses_apart() {
 
 #[test]
 fn a_smaller_capacity_evicts_and_a_larger_one_keeps() {
-    let (cache, now, none) = (cache(100_000), start(), HeaderMap::new());
+    let (cache, now, none) = (cache(100_000), now(), HeaderMap::new());
     let said = fields(&[("cache-control", "max-age=9")]);
     for entry in 0..20 {
         assert!(put(&cache, &entry.to_string(), &said, 3_000, now));
@@ -275,7 +271,7 @@ fn a_smaller_capacity_evicts_and_a_larger_one_keeps() {
 
 #[test]
 fn a_cache_is_made_anew_with_what_another_stores() {
-    let (small, now) = (cache(100_000), start());
+    let (small, now) = (cache(100_000), now());
     let said = fields(&[("cache-control", "max-age=9")]);
     for key in ["a", "b"] {
         assert!(put(&small, key, &said, 3_000, now));

@@ -42,6 +42,17 @@ async fn place(pool: &PoolEntry) -> Result<InFlight, Reject> {
         .await
 }
 
+/// Lets others run until so many wait for a place.
+async fn waiting(pool: &PoolEntry, count: usize) {
+    for _ in 0..100 {
+        if pool.queue.state.lock().waiting.len() == count {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{count} should be waiting");
+}
+
 fn is_at_rest(pool: &PoolEntry) -> bool {
     let state = pool.queue.state.lock();
     state.waiting.is_empty() && state.woken == 0 && !pool.queue.is_busy()
@@ -53,12 +64,12 @@ async fn serves_in_order_of_arrival() {
     let first = place(&pool).await.unwrap();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..5 {
-        let (pool, tell) = (Arc::clone(&pool), tell.clone());
+        let (queued, tell) = (Arc::clone(&pool), tell.clone());
         tokio::spawn(async move {
-            let _held = place(&pool).await.unwrap();
+            let _held = place(&queued).await.unwrap();
             tell.send(number).unwrap();
         });
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        waiting(&pool, number + 1).await;
     }
     drop(first);
     for number in 0..5 {
@@ -86,12 +97,12 @@ async fn passes_a_turn_on_that_nobody_takes() {
         let pool = Arc::clone(&pool);
         async move { place(&pool).await.map(drop) }
     });
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    waiting(&pool, 1).await;
     let staying = tokio::spawn({
         let pool = Arc::clone(&pool);
         async move { place(&pool).await.map(drop) }
     });
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    waiting(&pool, 2).await;
     drop(held);
     // Woken, it is gone before it has run.
     leaving.abort();
@@ -103,14 +114,14 @@ async fn passes_a_turn_on_that_nobody_takes() {
 async fn wakes_for_a_backend_that_comes() {
     let pool = pool(1);
     let _held = place(&pool).await.unwrap();
-    let waiting = tokio::spawn({
+    let queued = tokio::spawn({
         let pool = Arc::clone(&pool);
         async move { place(&pool).await.map(drop) }
     });
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    waiting(&pool, 1).await;
     let more = crate::config::BackendConfig::new("http://b:1").unwrap();
     pool.add(&more).unwrap();
-    waiting.await.unwrap().unwrap();
+    queued.await.unwrap().unwrap();
 }
 
 #[test]

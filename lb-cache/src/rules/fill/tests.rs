@@ -1,14 +1,7 @@
 //! Who leads, who follows, who passes.
 
 use super::*;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an Instant cannot be made otherwise; tests only add to it"
-)]
-fn now() -> Instant {
-    Instant::now()
-}
+use crate::testing::now;
 
 fn fills() -> Fills<u32> {
     Fills::new(FillParameters {
