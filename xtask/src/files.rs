@@ -51,12 +51,12 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-pub(crate) fn modified(path: &Path) -> Result<SystemTime> {
+fn modified(path: &Path) -> Result<SystemTime> {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     modified.with_context(|| format!("cannot tell the age of {}", path.display()))
 }
 
-pub(crate) fn set_modified(path: &Path, time: SystemTime) -> Result<()> {
+fn set_modified(path: &Path, time: SystemTime) -> Result<()> {
     let file = File::options().append(true).open(path);
     file.and_then(|file| file.set_modified(time))
         .with_context(|| format!("cannot set the age of {}", path.display()))

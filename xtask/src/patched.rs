@@ -73,6 +73,8 @@ impl Patched {
         let published = Path::new(text("manifest_path")?).parent();
         let mut patches = files::entries(directory)?;
         patches.retain(|path| path.extension().is_some_and(|it| it == "patch"));
+        let is_used = !patches.is_empty();
+        ensure!(is_used, "{} has no patch: remove it", directory.display());
         Ok(Self {
             version: text("version")?.to_owned(),
             published: published.context("a manifest has a directory")?.to_owned(),
@@ -111,10 +113,8 @@ fn apply(patch: &Path, directory: &Path) -> Result<()> {
         files::read(&directory.join(file))
     })?;
     for (file, text) in changed {
-        let path = directory.join(file);
-        files::write(&path, &text)?;
-        // As old as the patch: cargo builds it again when that changes.
-        files::set_modified(&path, files::modified(patch)?)?;
+        // As young as now: cargo goes by age, which does not tell that a patch has come or gone.
+        files::write(&directory.join(file), &text)?;
     }
     Ok(())
 }
