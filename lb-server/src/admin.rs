@@ -31,6 +31,6 @@ pub use model::*;
 pub use problem::Problem;
 
 pub(crate) use guard::Guard;
-pub(crate) use news::News;
+pub(crate) use news::{Moment, News};
 pub(crate) use server::AdminListener;
 pub(crate) use service::{About, Service};

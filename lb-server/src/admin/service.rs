@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::sampler::Sampler;
 use super::table::{self, ENDPOINTS, Found, Operation};
-use super::{Change, ChangeKind, LogControl};
+use super::{Change, ChangeKind, LogControl, Moment, Status};
 use crate::admission::Admissions;
 use crate::clock;
 use crate::entropy::Entropy;
@@ -33,6 +33,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Clients that may listen to events at once.
 const LISTENERS: usize = 32;
+/// How often a status is read again because something changed meanwhile.
+const READS: usize = 8;
 
 static NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 static FETCH_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -137,12 +139,26 @@ impl Service {
 
     /// Samples, and tells those who listen.
     pub(crate) fn tick(&self) {
-        let status = self.sample();
-        self.is_ready();
         let news = self.handle.news();
-        if news.has_listeners() {
-            news.tell_status(&status);
+        let told = self.read_between(Self::sample, |moment, status| {
+            (!news.has_listeners() || news.tell_status(moment, status)).then_some(())
+        });
+        if told.is_none() {
+            tracing::debug!("more changes than a status could be read between");
         }
+        self.is_ready();
+    }
+
+    /// Reads how things are until `take` finds that nothing was told meanwhile; nothing where that is never so.
+    pub(crate) fn read_between<T>(
+        &self,
+        read: impl Fn(&Self) -> Status,
+        take: impl Fn(Moment, &Status) -> Option<T>,
+    ) -> Option<T> {
+        (0..READS).find_map(|_read| {
+            let moment = self.handle.news().moment();
+            take(moment, &read(self))
+        })
     }
 
     /// Tells those who listen what somebody did.

@@ -22,20 +22,23 @@ const AHEAD: usize = 4;
 /// Answers with how things are, and then with what happens.
 ///
 /// # Errors
-/// As many listen as may.
+/// As many listen as may, or too much changes.
 pub(super) fn listen(service: &Arc<Service>) -> Result<Response<Reply>, Problem> {
     let place = Arc::clone(&service.listeners)
         .try_acquire_owned()
         .map_err(|_none_left| Problem::busy("as many clients listen to events as may"))?;
     let (sender, events) = mpsc::channel(AHEAD);
-    // Before the status is read, so that no change is between the two.
-    let mut news = service.handle.news().listen();
-    let first = news::encode("status", &service.status()).unwrap_or_default();
+    let begun = service.read_between(Service::status, |moment, status| {
+        let news = service.handle.news().listen(moment)?;
+        Some((news, news::encode("status", status)))
+    });
+    let (mut news, first) =
+        begun.ok_or_else(|| Problem::busy("too much changes to say how things are"))?;
     let forced = service.forced();
     let pump = async move {
         let _place = place;
         // Browsers come back after this time.
-        let mut next = Bytes::from_iter(b"retry: 2000\n\n".iter().copied().chain(first));
+        let mut next = Bytes::from_iter(b"retry: 2000\n\n".iter().copied().chain(first.unwrap_or_default()));
         loop {
             if sender.send_timeout(next, SLOW).await.is_err() {
                 return;
