@@ -3,6 +3,7 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Instant;
 
 use super::*;
 use crate::access_log::Output;
@@ -85,7 +86,9 @@ fn loses_and_tears_no_line_while_files_are_rotated_under_load() {
             let renamed = directory.0.join(format!("access.log.{round}"));
             fs::rename(&path, renamed).unwrap();
             writer.reopen();
+            let deadline = Instant::now() + PATIENCE;
             while !path.exists() {
+                assert!(Instant::now() < deadline, "round {round}: no new file");
                 thread::yield_now();
             }
         }

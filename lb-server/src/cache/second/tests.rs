@@ -12,8 +12,8 @@ use super::{Outgoing, SecondLevel};
 use crate::cache::{HttpCache, Purge};
 use crate::clock;
 use crate::config::{CacheConfig, Config, StoreKind};
-use crate::redis::Store;
-use crate::redis::tests::server::{RedisServer, ask};
+use crate::redis::tests::server::{PATIENCE, RedisServer, ask};
+use crate::redis::{Store, Value};
 
 /// Caches of several instances, each in touch with the same Redis.
 fn instances<const N: usize>(server: &RedisServer) -> [HttpCache; N] {
@@ -93,6 +93,17 @@ async fn finds(cache: &HttpCache, at: &str, asked: &HeaderMap, store: &Arc<dyn S
     let request = CacheRequest::of(&head, &cache.rules).unwrap();
     let looked = level(cache).lookup(cache, &key(at), &request, store).await;
     matches!(looked, Looked::Hit(_))
+}
+
+/// Waits for what must come, however slow the machine is.
+async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    assert!(waited.is_ok(), "{what}: waited in vain");
 }
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=600");
@@ -180,7 +191,7 @@ async fn the_log_forgets_the_oldest_and_says_up_to_where() {
         one.synchronise(&*store).await.unwrap();
     }
     let length = ask(&*store, &["ZCARD", "lb:purges:main"]).await.unwrap();
-    let crate::redis::Value::Integer(length) = length else {
+    let Value::Integer(length) = length else {
         panic!("{length:?}");
     };
     assert!((7_000..=8_194).contains(&length), "{length}");
@@ -250,14 +261,10 @@ async fn too_much_on_its_way_is_not_written() {
     }
     let metrics = cache.metrics();
     assert_eq!((metrics.store_writes, metrics.store_skipped), (0, 136));
-    // Each has a few steps to the store and back, and none of them waits.
-    for _turn in 0..1_000 {
-        if cache.metrics().store_writes == 64 {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("not everything was written: {:?}", cache.metrics());
+    eventually("everything else is written", async || {
+        cache.metrics().store_writes == 64
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -282,9 +289,10 @@ async fn what_cannot_be_read_is_counted_and_removed() {
         assert!(!finds(&cache, PAGE, &none, &store).await, "{foreign:?}");
         assert_eq!(cache.metrics().store_errors, errors + 1);
         let exists = ["EXISTS", name.as_str()];
-        while ask(&*store, &exists).await != Ok(crate::redis::Value::Integer(0)) {
-            tokio::task::yield_now().await;
-        }
+        eventually("it is removed", async || {
+            ask(&*store, &exists).await == Ok(Value::Integer(0))
+        })
+        .await;
     }
     // A list is no value at all: Redis refuses to read it.
     ask(&*store, &["RPUSH", &name, "x"]).await.unwrap();

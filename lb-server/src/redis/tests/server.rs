@@ -11,7 +11,7 @@ use crate::redis::connect::Client;
 use crate::redis::{Command, Opener, Store, StoreError, Value};
 
 /// Longer than anything takes on a busy machine; only a hang gets this far.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `redis-server` with a unix socket, and whatever else it is told; killed on drop.
 pub(crate) struct RedisServer {
