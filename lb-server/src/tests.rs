@@ -7,6 +7,7 @@ mod attempts;
 mod backend;
 mod cache;
 mod client;
+mod connections;
 mod discovery;
 mod drain;
 mod failures;
@@ -274,6 +275,12 @@ impl Proxy {
         self.network.hosts.lock().insert(host.to_owned(), None);
     }
 
+    /// Connections to this host take so long.
+    fn put_far(&self, host: &str, distance: Duration) {
+        let mut distances = self.network.distances.lock();
+        distances.insert(host.to_owned(), distance);
+    }
+
     /// Exchanges with backends that are under way.
     fn in_flight(&self) -> u32 {
         let metrics = self.handle.metrics();
@@ -310,6 +317,8 @@ fn config(toml: &str, has_handler: bool) -> Config {
 #[derive(Debug, Default)]
 struct Network {
     hosts: Mutex<HashMap<String, Option<mpsc::UnboundedSender<DuplexStream>>>>,
+    /// How long connecting takes, where it takes any time.
+    distances: Mutex<HashMap<String, Duration>>,
 }
 
 impl Connector for Network {
@@ -321,7 +330,11 @@ impl Connector for Network {
             panic!("tests name their backends by host");
         };
         let found = self.hosts.lock().get(host).cloned();
+        let distance = self.distances.lock().get(host).copied();
         Box::pin(async move {
+            if let Some(distance) = distance {
+                tokio::time::sleep(distance).await;
+            }
             match found {
                 Some(Some(backlog)) => {
                     let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);

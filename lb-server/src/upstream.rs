@@ -13,9 +13,11 @@ use connections::BackendConnections;
 
 pub(crate) mod connect;
 pub(crate) mod connections;
+mod dial;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod response;
+mod waiting;
 
 /// Why no connection to a backend could be had.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -127,7 +127,10 @@ mod tests {
         assert!(news.tell_status(between, &"new"));
         assert!(!news.tell_status(between, &"as old as the one before it"));
         assert!(events.try_recv().unwrap().starts_with(b"event: change\n"));
-        assert_eq!(events.try_recv().unwrap(), "event: status\ndata: \"new\"\n\n");
+        assert_eq!(
+            events.try_recv().unwrap(),
+            "event: status\ndata: \"new\"\n\n"
+        );
         assert!(events.try_recv().is_err());
     }
 }

@@ -1,9 +1,7 @@
 //! The connections open to backends, of one worker.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -19,23 +17,13 @@ use tokio::sync::watch;
 
 use super::ConnectError;
 use super::connect::Connector;
+use super::dial::{self, Opened};
 use super::http1;
+use super::waiting::{Dial, Dialled, Place, Waiting};
 use crate::clock;
 use crate::config::BackendScheme;
-use crate::metrics::{OpenConnection, Worker};
 use crate::snapshot::BackendTarget;
-use crate::transport::{FrameRole, Transport};
-
-/// Window of a stream from a backend: what a slow client can make us hold of it.
-const STREAM_WINDOW: u32 = 128 * 1024;
-/// Windows of all streams together, so that stalled ones never freeze their siblings.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// Bytes of an upload buffered for a stream that its backend does not read.
-const SEND_BUFFER: usize = 32 * 1024;
-/// Decoded head of a response.
-const MAX_HEADER_LIST: u32 = 64 * 1024;
-/// Streams assumed until the backend's SETTINGS are there.
-const INITIAL_STREAMS: usize = 100;
+use crate::transport::Transport;
 
 /// Every connection to backends that one worker has.
 #[derive(Debug)]
@@ -59,7 +47,10 @@ struct State {
     idle: Vec<IdleConnection>,
     /// What ALPN said last; `None` before the first connection.
     speaks_http2: Option<bool>,
+    /// Of a connection for all.
     dial: Option<watch::Receiver<Option<Result<(), ConnectError>>>>,
+    /// Who waits for a connection of its own.
+    waiting: Waiting<Handed>,
     is_reaping: bool,
 }
 
@@ -73,6 +64,49 @@ struct SharedConnection {
 struct IdleConnection {
     connection: http1::Connection<Transport>,
     since: Instant,
+}
+
+/// A connection on its way to a request.
+struct Handed {
+    connection: http1::Connection<Transport>,
+    kept: Kept,
+}
+
+impl Handed {
+    /// Nothing where its backend has closed it since its last request.
+    fn if_open(mut self) -> Option<Self> {
+        let mut cx = Context::from_waker(noop_waker_ref());
+        let is_open = self.kept == Kept::Not || self.connection.poll_is_idle(&mut cx);
+        is_open.then_some(self)
+    }
+}
+
+/// A place among those that wait, which is given up where its request is.
+struct HeldPlace<'a> {
+    home: &'a Arc<BackendConnections>,
+    place: Place<Handed>,
+}
+
+impl Drop for HeldPlace<'_> {
+    fn drop(&mut self) {
+        self.home.state.lock().waiting.leave(self.place.dial);
+        // It came, and was not taken any more.
+        if let Ok(Ok(Some(handed))) = self.place.arrived.try_recv() {
+            self.home.hand_over(handed);
+        }
+    }
+}
+
+impl State {
+    fn keep(&mut self, Handed { connection, .. }: Handed) {
+        // Nobody will ask for a connection to a place that is given up.
+        if !self.target.is_gone() {
+            self.idle.push(IdleConnection {
+                connection,
+                since: clock::now(),
+            });
+        }
+    }
 }
 
 /// A place among the concurrent streams of a connection.
@@ -207,6 +241,7 @@ impl BackendConnections {
                 idle: Vec::new(),
                 speaks_http2: None,
                 dial: None,
+                waiting: Waiting::default(),
                 is_reaping: false,
             }),
         }
@@ -218,16 +253,19 @@ impl BackendConnections {
 
     /// Takes back a connection that can serve another request.
     pub(crate) fn give_back(self: &Arc<Self>, connection: http1::Connection<Transport>) {
+        self.hand_over(Handed {
+            connection,
+            kept: Kept::Briefly,
+        });
+    }
+
+    /// Gives a connection to who waits for one, or keeps it.
+    fn hand_over(self: &Arc<Self>, handed: Handed) {
         {
             let mut state = self.state.lock();
-            // Nobody will ask for a connection to a place that is given up.
-            if state.target.is_gone() {
-                return;
+            if let Some(unwanted) = state.waiting.offer(handed) {
+                state.keep(unwanted);
             }
-            state.idle.push(IdleConnection {
-                connection,
-                since: clock::now(),
-            });
         }
         self.reap_later();
     }
@@ -275,33 +313,57 @@ impl BackendConnections {
         connector: &Arc<dyn Connector>,
     ) -> Result<Checkout, ConnectError> {
         loop {
-            let Some(mut dial) = self.join_dial(connector) else {
-                return match self.dial(connector).await? {
-                    Some(connection) => Ok(Checkout::Http1 {
-                        connection,
-                        kept: Kept::Not,
-                        home: Arc::clone(self),
-                    }),
-                    // It speaks HTTP/2 since this very dial.
-                    None => match self.take_open(clock::now()) {
-                        Some(checkout) => Ok(checkout),
-                        None => continue,
-                    },
-                };
-            };
-            match dial.wait_for(Option::is_some).await.as_deref() {
-                Ok(Some(Err(error))) => return Err(error.clone()),
-                Ok(_) => {}
-                // The dial's task was dropped, which only the end of its runtime does.
-                Err(_dropped) => {
-                    let ended = io::Error::from(io::ErrorKind::ConnectionAborted);
-                    return Err(ConnectError::Io(Arc::new(ended)));
+            match self.join_dial(connector) {
+                Some(mut dial) => match dial.wait_for(Option::is_some).await.as_deref() {
+                    Ok(Some(Err(error))) => return Err(error.clone()),
+                    Ok(_) => {}
+                    Err(_dropped) => return Err(aborted()),
+                },
+                None => {
+                    if let Some(handed) = self.wait_for_one(connector).await? {
+                        return Ok(Checkout::Http1 {
+                            connection: handed.connection,
+                            kept: handed.kept,
+                            home: Arc::clone(self),
+                        });
+                    }
                 }
             }
             if let Some(checkout) = self.take_open(clock::now()) {
                 return Ok(checkout);
             }
         }
+    }
+
+    /// Waits for a connection of its own, dialled or given back; nothing where it speaks HTTP/2 since this very dial, or
+    /// has been closed meanwhile.
+    async fn wait_for_one(self: &Arc<Self>, connector: &Arc<dyn Connector>) -> Dialled<Handed> {
+        let place = self.state.lock().waiting.enter(clock::now());
+        if place.is_new {
+            // A task of its own: what nobody waits for any more serves the next.
+            tokio::spawn(Arc::clone(self).dial_for_one(Arc::clone(connector), place.dial));
+        }
+        let mut held = HeldPlace { home: self, place };
+        let handed = (&mut held.place.arrived)
+            .await
+            .unwrap_or_else(|_dropped| Err(aborted()))?;
+        Ok(handed.and_then(Handed::if_open))
+    }
+
+    async fn dial_for_one(self: Arc<Self>, connector: Arc<dyn Connector>, dial: Dial) {
+        let result = self.dial(&connector).await.map(|connection| {
+            connection.map(|connection| Handed {
+                connection,
+                kept: Kept::Not,
+            })
+        });
+        {
+            let mut state = self.state.lock();
+            if let Some(unwanted) = state.waiting.dialled(dial, result) {
+                state.keep(unwanted);
+            }
+        }
+        self.reap_later();
     }
 
     /// Joins the dial under way, or starts it; `None` where each request needs a connection of its own.
@@ -333,15 +395,11 @@ impl BackendConnections {
         connector: Arc<dyn Connector>,
         tell: watch::Sender<Option<Result<(), ConnectError>>>,
     ) {
-        let timeout = self.target().timeouts.connect;
-        let result = tokio::time::timeout(timeout, self.dial(&connector))
-            .await
-            .unwrap_or(Err(ConnectError::Timeout));
-        let told = result.map(|connection| {
+        let told = self.dial(&connector).await.map(|connection| {
             if let Some(connection) = connection {
-                self.state.lock().idle.push(IdleConnection {
+                self.hand_over(Handed {
                     connection,
-                    since: clock::now(),
+                    kept: Kept::Not,
                 });
             }
         });
@@ -354,97 +412,21 @@ impl BackendConnections {
     async fn dial(
         self: &Arc<Self>,
         connector: &Arc<dyn Connector>,
-    ) -> Result<Option<http1::Connection<Transport>>, ConnectError> {
-        let began = clock::now();
-        let target = self.target();
-        let io = connector
-            .connect(&target.url.address)
-            .await
-            .map_err(socket_error)?;
-        let (transport, http2) = match target.url.scheme {
-            BackendScheme::Http => (Transport::plain(io), false),
-            BackendScheme::H2c => (Transport::plain(io), true),
-            BackendScheme::Https => {
-                let Some(tls) = &target.tls else {
-                    return Err(ConnectError::Tls(
-                        "no TLS is set up for this backend".into(),
-                    ));
-                };
-                let transport =
-                    Transport::connect(io, Arc::clone(&tls.config), tls.server_name.clone())
-                        .await
-                        .map_err(|error| ConnectError::Tls(error.to_string().into()))?;
-                let http2 = transport.alpn() == Some(b"h2");
-                (transport, http2)
+    ) -> Dialled<http1::Connection<Transport>> {
+        let opened = dial::open(&**connector, &self.target()).await?;
+        let mut state = self.state.lock();
+        state.speaks_http2 = Some(matches!(opened, Opened::Http2(_)));
+        match opened {
+            Opened::Http1(connection) => Ok(Some(connection)),
+            Opened::Http2(sender) => {
+                state.http2.push(SharedConnection {
+                    sender,
+                    streams: Arc::default(),
+                    idle_since: clock::now(),
+                });
+                Ok(None)
             }
-        };
-        let connects = &target.pool_counters.connects;
-        connects.observe(Worker::ANY, clock::now().saturating_duration_since(began));
-        let transport = transport.counted(OpenConnection::to(&target.counters));
-        self.state.lock().speaks_http2 = Some(http2);
-        if !http2 {
-            return Ok(Some(http1::Connection::new(transport)));
         }
-        self.start_http2(transport).await?;
-        Ok(None)
-    }
-
-    async fn start_http2(self: &Arc<Self>, transport: Transport) -> Result<(), ConnectError> {
-        let flusher = transport.defer_flush(FrameRole::Client);
-        let (sender, mut connection) = h2::client::Builder::new()
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buffer_size(SEND_BUFFER)
-            .max_header_list_size(MAX_HEADER_LIST)
-            .initial_max_send_streams(INITIAL_STREAMS)
-            .max_concurrent_streams(0)
-            .enable_push(false)
-            .handshake::<_, Bytes>(transport)
-            .await
-            .map_err(protocol_error)?;
-        let (ready, settings) = tokio::sync::oneshot::channel();
-        let mut ready = Some(ready);
-        tokio::spawn(async move {
-            let ended = poll_fn(|cx| {
-                let polled = Pin::new(&mut connection).poll(cx);
-                if flusher.frames().settings_seen
-                    && let Some(ready) = ready.take()
-                {
-                    // Whoever dialled may have given up.
-                    let _nobody_waits = ready.send(Ok(()));
-                }
-                if flusher.frames().flood.is_some() {
-                    return Poll::Ready(Err(ConnectError::Protocol("the backend floods".into())));
-                }
-                match flusher.poll_flush(cx) {
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(ConnectError::Io(Arc::new(error)))),
-                    _ => polled.map_err(|error| match error.is_library() {
-                        true => ConnectError::Protocol(error.to_string().into()),
-                        false => ConnectError::Io(Arc::new(io::Error::other(error))),
-                    }),
-                }
-            })
-            .await;
-            // Its streams learn of the end by themselves; the dial does only here.
-            if let (Err(error), Some(ready)) = (ended, ready) {
-                let _nobody_waits = ready.send(Err(error));
-            }
-        });
-        // How many streams the backend takes is known only from its SETTINGS; what was sent before
-        // could exceed it and wait on this connection while another would have been free.
-        settings.await.unwrap_or_else(|_ended| {
-            Err(ConnectError::Io(Arc::new(io::Error::new(
-                io::ErrorKind::ConnectionReset,
-                "the backend closed before its HTTP/2 SETTINGS",
-            ))))
-        })?;
-        let streams = Arc::new(AtomicUsize::new(0));
-        self.state.lock().http2.push(SharedConnection {
-            sender,
-            streams,
-            idle_since: clock::now(),
-        });
-        Ok(())
     }
 
     /// Sees to it that unused connections are closed; the task ends with the last of them.
@@ -485,6 +467,15 @@ impl BackendConnections {
     }
 }
 
+impl std::fmt::Debug for Handed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Handed")
+            .field("kept", &self.kept)
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for IdleConnection {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -494,13 +485,7 @@ impl std::fmt::Debug for IdleConnection {
     }
 }
 
-fn socket_error(error: io::Error) -> ConnectError {
-    match error.kind() {
-        io::ErrorKind::TimedOut => ConnectError::Timeout,
-        _ => ConnectError::Io(Arc::new(error)),
-    }
-}
-
-fn protocol_error(error: h2::Error) -> ConnectError {
-    ConnectError::Io(Arc::new(io::Error::other(error)))
+/// The dial's task was dropped, which only the end of its runtime does.
+fn aborted() -> ConnectError {
+    ConnectError::Io(Arc::new(io::Error::from(io::ErrorKind::ConnectionAborted)))
 }

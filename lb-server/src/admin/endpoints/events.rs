@@ -38,7 +38,12 @@ pub(super) fn listen(service: &Arc<Service>) -> Result<Response<Reply>, Problem>
     let pump = async move {
         let _place = place;
         // Browsers come back after this time.
-        let mut next = Bytes::from_iter(b"retry: 2000\n\n".iter().copied().chain(first.unwrap_or_default()));
+        let mut next = Bytes::from_iter(
+            b"retry: 2000\n\n"
+                .iter()
+                .copied()
+                .chain(first.unwrap_or_default()),
+        );
         loop {
             if sender.send_timeout(next, SLOW).await.is_err() {
                 return;
