@@ -89,10 +89,11 @@ struct HeldPlace<'a> {
 
 impl Drop for HeldPlace<'_> {
     fn drop(&mut self) {
-        self.home.state.lock().waiting.leave(self.place.dial);
-        // It came, and was not taken any more.
-        if let Ok(Ok(Some(handed))) = self.place.arrived.try_recv() {
-            self.home.hand_over(handed);
+        let mut state = self.home.state.lock();
+        if let Some(unwanted) = state.waiting.leave(&mut self.place) {
+            state.keep(unwanted);
+            drop(state);
+            self.home.reap_later();
         }
     }
 }

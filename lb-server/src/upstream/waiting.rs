@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::ConnectError;
 
@@ -79,10 +79,21 @@ impl<C> Waiting<C> {
         }
     }
 
-    /// Gives up the place of whom this dial is for, if there is one. Nothing arrives there from then on.
-    pub(super) fn leave(&mut self, dial: Dial) {
-        if let Some(request) = self.requests.remove(&dial) {
-            self.spare.insert(dial, request.dial_began);
+    /// Gives a place up, or does nothing where what arrived there was taken. A connection that arrived and was not taken goes
+    /// to the next, or is returned.
+    pub(super) fn leave(&mut self, place: &mut Place<C>) -> Option<C> {
+        match place.arrived.try_recv() {
+            Ok(result) => {
+                let connection = result.ok().flatten()?;
+                self.offer(connection)
+            }
+            Err(TryRecvError::Empty) => {
+                let request = self.requests.remove(&place.dial)?;
+                self.spare.insert(place.dial, request.dial_began);
+                None
+            }
+            // By now the dial may be another's.
+            Err(TryRecvError::Closed) => None,
         }
     }
 
@@ -151,8 +162,8 @@ mod tests {
     fn a_dial_that_takes_long_is_not_relied_on() {
         let mut waiting = Waiting::<u32>::default();
         let now = clock::now();
-        let left = waiting.enter(now);
-        waiting.leave(left.dial);
+        let mut left = waiting.enter(now);
+        assert_eq!(waiting.leave(&mut left), None);
         let mut second = waiting.enter(now + YOUNG);
         assert!(second.is_new);
         // It went on, and nobody waits but the second.
@@ -180,9 +191,24 @@ mod tests {
         assert!(waiting.spare.is_empty());
     }
 
+    #[test]
+    fn who_has_taken_a_connection_leaves_the_dial_to_who_took_it_over() {
+        let mut waiting = Waiting::<u32>::default();
+        let now = clock::now();
+        let mut first = waiting.enter(now);
+        assert_eq!(waiting.offer(1), None);
+        assert!(has(&mut first, 1));
+        let mut second = waiting.enter(now);
+        assert_eq!(second.dial, first.dial);
+        assert_eq!(waiting.leave(&mut first), None);
+        assert_eq!(waiting.dialled(second.dial, Ok(Some(2))), None);
+        assert!(has(&mut second, 2));
+    }
+
     #[derive(Debug, Clone)]
     enum Act {
         Enter,
+        Take(usize),
         Leave(usize),
         Offer,
         Dialled(usize, bool),
@@ -191,9 +217,10 @@ mod tests {
 
     fn acts() -> impl Strategy<Value = Vec<Act>> {
         let act = prop_oneof![
-            3 => Just(Act::Enter),
+            4 => Just(Act::Enter),
+            4 => (0..8_usize).prop_map(Act::Take),
             1 => (0..8_usize).prop_map(Act::Leave),
-            1 => Just(Act::Offer),
+            2 => Just(Act::Offer),
             3 => (0..8_usize, any::<bool>()).prop_map(|(which, is_good)| Act::Dialled(which, is_good)),
             1 => (0..200_u64).prop_map(Act::Pass),
         ];
@@ -219,9 +246,14 @@ mod tests {
                         }
                         places.push(place);
                     }
+                    Act::Take(which) if which < places.len() => {
+                        if let Some(result) = arrived(&mut places[which]) {
+                            seen.extend(result.ok().flatten());
+                            seen.extend(waiting.leave(&mut places.remove(which)));
+                        }
+                    }
                     Act::Leave(which) if which < places.len() => {
-                        let place = places.remove(which);
-                        waiting.leave(place.dial);
+                        seen.extend(waiting.leave(&mut places.remove(which)));
                     }
                     Act::Offer => {
                         made += 1;
@@ -234,18 +266,17 @@ mod tests {
                         seen.extend(waiting.dialled(dial, result));
                     }
                     Act::Pass(millis) => now += Duration::from_millis(millis),
-                    Act::Leave(_) | Act::Dialled(..) => {}
+                    Act::Take(_) | Act::Leave(_) | Act::Dialled(..) => {}
                 }
-                places.retain_mut(|place| match arrived(place) {
-                    Some(result) => {
-                        seen.extend(result.ok().flatten());
-                        false
-                    }
-                    None => true,
-                });
-                prop_assert_eq!(places.len(), waiting.requests.len());
+                let waits = places.iter().filter(|place| place.arrived.is_empty());
+                let dials: Vec<Dial> = waits.map(|place| place.dial).collect();
+                prop_assert_eq!(dials.len(), waiting.requests.len());
+                prop_assert!(dials.iter().all(|dial| waiting.requests.contains_key(dial)));
+                prop_assert!(dials.iter().all(|dial| under_way.contains(dial)));
                 prop_assert_eq!(under_way.len(), waiting.requests.len() + waiting.spare.len());
-                prop_assert!(places.iter().all(|place| under_way.contains(&place.dial)));
+            }
+            for mut place in places {
+                seen.extend(waiting.leave(&mut place));
             }
             seen.sort_unstable();
             prop_assert_eq!(seen, (1..=made).collect::<Vec<_>>());
