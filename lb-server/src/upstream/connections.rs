@@ -360,6 +360,10 @@ impl BackendConnections {
         });
         {
             let mut state = self.state.lock();
+            if let Err(error) = &result {
+                // Perhaps nobody waits for it any more who would hear of this.
+                tracing::debug!(backend = %state.target.id, %error, "dialling failed");
+            }
             if let Some(unwanted) = state.waiting.dialled(dial, result) {
                 state.keep(unwanted);
             }
