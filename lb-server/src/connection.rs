@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, Stream};
 use h2::Reason;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::clock;
 use crate::config::{Http2Config, ListenerTimeouts};
@@ -28,7 +29,7 @@ mod wear;
 pub(crate) use wear::Wear;
 
 /// Times that frames and exchanges take turns in one poll before the task is scheduled anew.
-const ROUNDS_PER_POLL: usize = 4;
+const ROUNDS_PER_POLL: usize = 8;
 /// Streams accepted in one poll before the running ones get their turn.
 const ACCEPTS_PER_POLL: usize = 32;
 /// Resets that the `h2` crate may have to send before it gives the connection up.
@@ -77,23 +78,24 @@ pub(crate) async fn serve_http2(
         idle_since: clock::now(),
         timer: Box::pin(tokio::time::sleep_until(deadline.into())),
         draining: Box::pin(drain.begun()),
+        forced: Box::pin(drain.forced()),
         is_draining: false,
         window: StreamWindow::new(
             terms.http2.stream_window,
             terms.http2.connection_window,
             terms.http2.max_concurrent_streams,
         ),
-        turn: Turn::new(),
+        signal_turn: Turn::new(),
+        frame_turn: Turn::new(),
+        exchange_turn: Turn::new(),
+        has_frames_due: false,
+        has_new_exchanges: false,
         closing_deadline: None,
         requests_left: terms.wear.max_requests.map(NonZeroU32::get),
         retire_at: terms.wear.retire_at(|| served_by.draw()),
         terms,
     };
-    tokio::select! {
-        biased;
-        () = drain.forced() => {}
-        () = poll_fn(|cx| served.poll(cx)) => {}
-    }
+    poll_fn(|cx| served.poll(cx)).await;
 }
 
 /// Exchanges prefaces; `None` where the client does not begin in time, or not with HTTP/2.
@@ -139,10 +141,18 @@ struct Served {
     preface_deadline: Option<Instant>,
     idle_since: Instant,
     timer: Pin<Box<tokio::time::Sleep>>,
-    draining: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    forced: Pin<Box<WaitForCancellationFutureOwned>>,
     is_draining: bool,
     window: StreamWindow,
-    turn: Arc<Turn>,
+    /// Who wakes the task: the server's end, frames, or exchanges. Only what was woken is polled.
+    signal_turn: Arc<Turn>,
+    frame_turn: Arc<Turn>,
+    exchange_turn: Arc<Turn>,
+    /// Whether frames have to be polled whoever wakes the task.
+    has_frames_due: bool,
+    /// Whether there are exchanges that have not been polled yet.
+    has_new_exchanges: bool,
     /// Requests until the connection is retired; `None` is no limit.
     requests_left: Option<u32>,
     /// When it is retired for its age.
@@ -161,10 +171,12 @@ impl Served {
     /// Frames in, exchanges on, bytes out: in this order, so that what one poll brought leaves in
     /// one write.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {
-            self.retire();
+        let is_signalled = self.signal_turn.begin(cx.waker());
+        if is_signalled && self.poll_signals() {
+            return Poll::Ready(());
         }
-        let ended = self.poll_streams(cx);
+        self.signal_turn.end();
+        let ended = self.poll_streams(cx, is_signalled);
         self.adjust_window();
         match self.closing_deadline {
             None => self.check_limits(cx),
@@ -175,25 +187,56 @@ impl Served {
         match (ended, flushed) {
             (_, Poll::Ready(Err(_gone))) => Poll::Ready(()),
             (true, _) => Poll::Ready(()),
-            _ => Poll::Pending,
+            (false, flushed) => {
+                // Room in the socket is told to who asked last, and frames may wait for it too.
+                self.has_frames_due |= flushed.is_pending();
+                Poll::Pending
+            }
         }
     }
 
+    /// Whether everything has to end at once.
+    fn poll_signals(&mut self) -> bool {
+        let waker = Waker::from(Arc::clone(&self.signal_turn));
+        let cx = &mut Context::from_waker(&waker);
+        if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {
+            self.retire();
+        }
+        self.forced.as_mut().poll(cx).is_ready()
+    }
+
     /// Whether the connection has ended.
-    fn poll_streams(&mut self, cx: &mut Context<'_>) -> bool {
-        let turn = Arc::clone(&self.turn);
-        let waker = Waker::from(Arc::clone(&turn));
-        turn.begin(cx.waker());
+    fn poll_streams(&mut self, cx: &Context<'_>, is_signalled: bool) -> bool {
+        let frames = Arc::clone(&self.frame_turn);
+        let exchanges = Arc::clone(&self.exchange_turn);
+        let wakers = [&frames, &exchanges].map(|turn| Waker::from(Arc::clone(turn)));
+        let [for_frames, for_exchanges] = &wakers;
+        let mut has_frames = frames.begin(cx.waker());
+        let mut has_exchanges = exchanges.begin(cx.waker());
+        // Whoever waits for room in the socket is not known, nor who waits for time.
+        has_frames |= !has_exchanges && !is_signalled;
         let mut ended = false;
         for _round in 0..ROUNDS_PER_POLL {
-            ended = self.poll_frames(&mut Context::from_waker(&waker));
-            self.poll_exchanges(cx);
+            if std::mem::take(&mut self.has_frames_due) || has_frames {
+                ended = self.poll_frames(&mut Context::from_waker(for_frames));
+            }
+            if std::mem::take(&mut self.has_new_exchanges) || has_exchanges {
+                self.poll_exchanges(&mut Context::from_waker(for_exchanges));
+            }
             // What the exchanges handed over becomes frames before they are flushed.
-            if ended || !turn.take_woken() {
+            has_frames = frames.take_woken() || self.has_frames_due;
+            has_exchanges = exchanges.take_woken();
+            if ended || !(has_frames || has_exchanges) {
                 break;
             }
         }
-        turn.end();
+        for (is_left, waker) in [(has_frames, for_frames), (has_exchanges, for_exchanges)] {
+            if is_left {
+                waker.wake_by_ref();
+            }
+        }
+        frames.end();
+        exchanges.end();
         ended
     }
 
@@ -205,15 +248,16 @@ impl Served {
         self.window
             .adjust(received, streams, self.pipeline.memory(), |window| {
                 // Refused while the last change is not acknowledged; then later.
-                self.connection.set_initial_window_size(window).is_ok()
+                let is_set = self.connection.set_initial_window_size(window).is_ok();
+                self.has_frames_due |= is_set;
+                is_set
             });
     }
 
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> bool {
-        let max = self.terms.http2.max_concurrent_streams as usize;
         for _turn in 0..ACCEPTS_PER_POLL {
             // A reset stream holds its slot until its upstream work has stopped.
-            if self.exchanges.len() >= max {
+            if self.is_full() {
                 return self.connection.poll_closed(cx).is_ready();
             }
             match self.connection.poll_accept(cx) {
@@ -229,6 +273,7 @@ impl Served {
                         respond,
                     );
                     self.exchanges.push(Box::pin(exchange));
+                    self.has_new_exchanges = true;
                     self.wear_off();
                 }
             }
@@ -237,18 +282,25 @@ impl Served {
         false
     }
 
+    fn is_full(&self) -> bool {
+        self.exchanges.len() >= self.terms.http2.max_concurrent_streams as usize
+    }
+
     fn poll_exchanges(&mut self, cx: &mut Context<'_>) {
-        let before = self.exchanges.len();
+        let (before, was_full) = (self.exchanges.len(), self.is_full());
         while let Poll::Ready(Some(())) = Pin::new(&mut self.exchanges).poll_next(cx) {}
         if before > 0 && self.exchanges.is_empty() {
             self.idle_since = clock::now();
         }
+        // Others may have come meanwhile.
+        self.has_frames_due |= was_full && !self.is_full();
     }
 
     /// Takes nothing new, and ends with its last exchange.
     fn retire(&mut self) {
         if !std::mem::replace(&mut self.is_draining, true) {
             self.retire_at = None;
+            self.has_frames_due = true;
             // GOAWAY with the highest id, a round trip, then the real one (RFC 9113 §6.8).
             self.connection.graceful_shutdown();
         }
@@ -327,6 +379,7 @@ impl Served {
         self.closing_deadline = Some(deadline);
         self.timer.as_mut().reset(deadline.into());
         self.connection.abrupt_shutdown(reason);
+        self.has_frames_due = true;
         cx.waker().wake_by_ref();
     }
 }

@@ -7,11 +7,14 @@ use std::task::{Wake, Waker};
 use parking_lot::Mutex;
 
 const WAITING: u8 = 0;
-const POLLING: u8 = 1;
-const WOKEN: u8 = 2;
+/// Woken while the task was not polling, so that the task was.
+const CALLED: u8 = 1;
+const POLLING: u8 = 2;
+/// Woken since the last look.
+const WOKEN: u8 = 3;
 
-/// Takes the wake-ups that come while its task is polling, so that the task goes round once more
-/// instead of being scheduled for it.
+/// Takes the wake-ups for one part of what a task polls, so that the task polls no part in vain. Those that come while the
+/// task is polling make it go round once more instead of being scheduled for it.
 ///
 /// An exchange that hands its reply to the connection wakes the connection, and both are one task.
 #[derive(Debug)]
@@ -21,20 +24,21 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// A part that has to be polled for the first time.
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            state: AtomicU8::new(WAITING),
+            state: AtomicU8::new(CALLED),
             task: Mutex::new(Waker::noop().clone()),
         })
     }
 
-    /// Begins a poll of the task that `waker` wakes.
-    pub(crate) fn begin(&self, waker: &Waker) {
+    /// Begins a poll of the task that `waker` wakes; whether it was this part that woke it.
+    pub(crate) fn begin(&self, waker: &Waker) -> bool {
         let mut task = self.task.lock();
         if !task.will_wake(waker) {
             task.clone_from(waker);
         }
-        self.state.store(POLLING, Ordering::Release);
+        self.state.swap(POLLING, Ordering::AcqRel) == CALLED
     }
 
     /// Whether there was a wake-up since the last look.
@@ -44,7 +48,11 @@ impl Turn {
 
     /// Ends the poll; a wake-up that nobody looked at goes to the task.
     pub(crate) fn end(&self) {
-        if self.state.swap(WAITING, Ordering::AcqRel) == WOKEN {
+        let unseen =
+            self.state
+                .compare_exchange(POLLING, WAITING, Ordering::AcqRel, Ordering::Acquire);
+        if unseen.is_err() {
+            self.state.store(CALLED, Ordering::Release);
             self.task.lock().wake_by_ref();
         }
     }
@@ -58,10 +66,12 @@ impl Wake for Turn {
     fn wake_by_ref(self: &Arc<Self>) {
         let before = self
             .state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
-                (state == POLLING).then_some(WOKEN)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
+                POLLING => Some(WOKEN),
+                WAITING => Some(CALLED),
+                _ => None,
             });
-        if before == Err(WAITING) {
+        if before == Ok(WAITING) {
             self.task.lock().wake_by_ref();
         }
     }
@@ -88,17 +98,23 @@ mod tests {
         let task = Waker::from(Arc::clone(&count));
         let turn = Turn::new();
         let waker = Waker::from(Arc::clone(&turn));
-        turn.begin(&task);
+        assert!(turn.begin(&task), "nobody has polled it yet");
         waker.wake_by_ref();
         assert!(turn.take_woken());
         assert!(!turn.take_woken());
         turn.end();
         assert_eq!(woken(), 0);
+        assert!(!turn.begin(&task), "something else has woken the task");
+        turn.end();
+        waker.wake_by_ref();
         waker.wake_by_ref();
         assert_eq!(woken(), 1);
-        turn.begin(&task);
+        assert!(turn.begin(&task));
         waker.wake_by_ref();
         turn.end();
         assert_eq!(woken(), 2, "it came after the last look");
+        assert!(turn.begin(&task));
+        turn.end();
+        assert_eq!(woken(), 2);
     }
 }

@@ -10,6 +10,7 @@ use crate::handler::{Exchange, Request as HandlerRequest, Response};
 
 use super::Proxy;
 use super::client::get;
+use super::wire::{self, Wire};
 
 const ROUTES: &str = r#"
 [[routes]]
@@ -22,6 +23,34 @@ respond = { status = 418, body = "short and stout", content_type = "text/x-tea" 
 match = { host = "app.example", path = "/api" }
 pool = "default"
 "#;
+
+#[tokio::test(start_paused = true)]
+async fn answers_more_at_once_than_one_poll_takes() {
+    const REQUESTS: u32 = 900;
+    let proxy = Proxy::new(
+        "[listeners.default]\naddress = \"127.0.0.1:0\"\n\
+         http2 = { max_concurrent_streams = 1000, connection_window = \"64MiB\" }\n\
+         [[routes]]\nmatch = { path = \"/*\" }\nrespond = { status = 204 }\n",
+    );
+    let mut wire = Wire::client(proxy.pipe().await).await;
+    let head = wire::block(&[
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "app.example"),
+        (":path", "/"),
+    ]);
+    let flags = wire::END_HEADERS | wire::END_STREAM;
+    let burst: Vec<u8> = (0..REQUESTS)
+        .flat_map(|number| wire::frame(wire::HEADERS, flags, 2 * number + 1, &head))
+        .collect();
+    // At once, and nothing after it that would wake the connection.
+    wire.write(&burst).await;
+    let mut answered = std::collections::BTreeSet::new();
+    for _reply in 0..REQUESTS {
+        answered.insert(wire.find(wire::HEADERS).await.stream);
+    }
+    assert_eq!(answered.len(), REQUESTS as usize);
+}
 
 #[tokio::test(start_paused = true)]
 async fn answers_by_itself_where_a_route_says_so() {
