@@ -61,12 +61,14 @@ struct SharedConnection {
     idle_since: Instant,
 }
 
+#[derive(Debug)]
 struct IdleConnection {
     connection: http1::Connection<Transport>,
     since: Instant,
 }
 
 /// A connection on its way to a request.
+#[derive(Debug)]
 struct Handed {
     connection: http1::Connection<Transport>,
     kept: Kept,
@@ -469,24 +471,6 @@ impl BackendConnections {
                 }
             }
         });
-    }
-}
-
-impl std::fmt::Debug for Handed {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Handed")
-            .field("kept", &self.kept)
-            .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for IdleConnection {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("IdleConnection")
-            .field("since", &self.since)
-            .finish_non_exhaustive()
     }
 }
 

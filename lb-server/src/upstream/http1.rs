@@ -26,6 +26,7 @@ use crate::headers::Forwarding;
 pub(crate) use exchange::{Event, Exchange};
 
 /// A connection between two exchanges; it owns no buffer.
+#[derive(Debug)]
 pub(crate) struct Connection<S> {
     io: S,
 }

@@ -12,7 +12,7 @@ use super::{Outgoing, SecondLevel};
 use crate::cache::{HttpCache, Purge};
 use crate::clock;
 use crate::config::{CacheConfig, Config, StoreKind};
-use crate::redis::tests::server::{PATIENCE, RedisServer, ask};
+use crate::redis::tests::server::{RedisServer, ask, eventually};
 use crate::redis::{Store, Value};
 
 /// Caches of several instances, each in touch with the same Redis.
@@ -93,17 +93,6 @@ async fn finds(cache: &HttpCache, at: &str, asked: &HeaderMap, store: &Arc<dyn S
     let request = CacheRequest::of(&head, &cache.rules).unwrap();
     let looked = level(cache).lookup(cache, &key(at), &request, store).await;
     matches!(looked, Looked::Hit(_))
-}
-
-/// Waits for what must come, however slow the machine is.
-async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !is_so().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    assert!(waited.is_ok(), "{what}: waited in vain");
 }
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=600");
@@ -262,7 +251,11 @@ async fn too_much_on_its_way_is_not_written() {
     let metrics = cache.metrics();
     assert_eq!((metrics.store_writes, metrics.store_skipped), (0, 136));
     eventually("everything else is written", async || {
-        cache.metrics().store_writes == 64
+        let metrics = cache.metrics();
+        let is_written = metrics.store_writes == 64;
+        is_written
+            .then_some(())
+            .ok_or_else(|| format!("{metrics:?}"))
     })
     .await;
 }
@@ -290,7 +283,9 @@ async fn what_cannot_be_read_is_counted_and_removed() {
         assert_eq!(cache.metrics().store_errors, errors + 1);
         let exists = ["EXISTS", name.as_str()];
         eventually("it is removed", async || {
-            ask(&*store, &exists).await == Ok(Value::Integer(0))
+            let answer = ask(&*store, &exists).await;
+            let is_gone = answer == Ok(Value::Integer(0));
+            is_gone.then_some(()).ok_or_else(|| format!("{answer:?}"))
         })
         .await;
     }

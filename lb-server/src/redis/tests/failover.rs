@@ -1,18 +1,15 @@
 //! A store of several servers: a master that dies, and a cluster that is spread.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::server::{RedisServer, ask, connect, free_port};
+use super::server::{RedisServer, ask, connect, eventually, free_port};
 use crate::config::RedisConfig;
 use crate::metrics::Bounds;
 use crate::redis::connect::Client;
 use crate::redis::{Command, Link, Opener, Report, Script, Store, Value};
 
 static ADD: Script = Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1])");
-
-/// Longer than a failover takes on a busy machine; only a hang gets this far.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
@@ -29,15 +26,12 @@ fn config(urls: &[u16]) -> RedisConfig {
 
 /// Asks again until it is answered so.
 async fn until(store: &dyn Store, asked: &[&str], done: impl Fn(&Value) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    eventually(&format!("{asked:?}"), async || {
         let answer = ask(store, asked).await;
-        if answer.as_ref().is_ok_and(&done) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{asked:?}: {answer:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        let is_done = answer.as_ref().is_ok_and(&done);
+        is_done.then_some(()).ok_or_else(|| format!("{answer:?}"))
+    })
+    .await;
 }
 
 fn contains(value: &Value, text: &str) -> bool {
@@ -87,21 +81,15 @@ async fn a_link_goes_on_with_the_master_that_sentinels_elect() {
     // All sentinels have to know the replica and each other.
     for port in ports {
         let sentinel = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
-        let mut sentinel = sentinel.get_multiplexed_async_connection().await.unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let sentinel = sentinel.get_multiplexed_async_connection().await.unwrap();
+        eventually("a replica and three sentinels", async || {
             let mut info = redis::cmd("INFO");
-            let info: String = info
-                .arg("sentinel")
-                .query_async(&mut sentinel)
-                .await
-                .unwrap();
-            if info.contains("slaves=1,sentinels=3") {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{info}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            let info = info.arg("sentinel");
+            let info: String = info.query_async(&mut sentinel.clone()).await.unwrap();
+            let knows_all = info.contains("slaves=1,sentinels=3");
+            knows_all.then_some(()).ok_or(info)
+        })
+        .await;
     }
     until(&link, &["WAIT", "1", "1000"], |acknowledged| {
         *acknowledged == Value::Integer(1)
@@ -132,11 +120,12 @@ async fn a_cluster_of_three_answers_for_every_key() {
         })
     });
     for node in &nodes {
-        let deadline = Instant::now() + PATIENCE;
-        while !node.file("redis.sock").exists() {
-            assert!(Instant::now() < deadline, "a node does not start");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let socket = node.file("redis.sock");
+        eventually("a node that has started", async || {
+            let exists = socket.exists();
+            exists.then_some(()).ok_or_else(|| "no socket".to_owned())
+        })
+        .await;
     }
     let mut create = std::process::Command::new("redis-cli");
     create.args(["--cluster", "create"]);

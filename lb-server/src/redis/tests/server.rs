@@ -11,7 +11,8 @@ use crate::redis::connect::Client;
 use crate::redis::{Command, Opener, Store, StoreError, Value};
 
 /// Longer than anything takes on a busy machine; only a hang gets this far.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A running `redis-server` with a unix socket, and whatever else it is told; killed on drop.
 pub(crate) struct RedisServer {
@@ -67,17 +68,27 @@ impl Drop for RedisServer {
     }
 }
 
+/// Looks again until there is what is waited for; the look tells what there is instead.
+///
+/// A server is a program apart: its time cannot be paused, and nothing tells when it is ready.
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(instead) => assert!(Instant::now() < deadline, "{what}: {instead}"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 /// Opens a connection; again while the server is starting.
 pub(crate) async fn connect(config: &RedisConfig) -> std::sync::Arc<dyn Store> {
     let client = Client::new(config).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match client.open().await {
-            Ok(store) => return store,
-            Err(error) if Instant::now() > deadline => panic!("{error}"),
-            Err(_starting) => std::thread::park_timeout(Duration::from_millis(5)),
-        }
-    }
+    eventually("a connection", async || {
+        client.open().await.map_err(|error| error.to_string())
+    })
+    .await
 }
 
 /// Runs a command of words.
