@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::redis::tests::server::RedisServer;
+use crate::redis::tests::server::{RedisServer, eventually};
 use crate::{
-    Algorithm, BackendConfig, CacheConfig, Error, Exchange, LoadBalancerConfig, Purge,
-    RateLimitConfig, Request, Response, Running, Server, ServerConfig, SessionConfig, StoreKind,
-    reply,
+    Algorithm, BackendConfig, CacheConfig, CacheMetrics, Error, Exchange, LoadBalancerConfig,
+    Purge, RateLimitConfig, Request, Response, Running, Server, ServerConfig, SessionConfig,
+    StoreKind, reply,
 };
-
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server with the example application's routes; it counts what it makes.
 async fn start(redis: &RedisServer, made: &Arc<AtomicUsize>) -> Running {
@@ -108,16 +105,23 @@ async fn a_login_at_one_is_known_at_the_other() {
     }
 }
 
+/// What the cache of a server counted.
+fn cache(server: &Running) -> CacheMetrics {
+    server.handle().metrics().caches["default"].clone()
+}
+
 #[tokio::test]
 async fn what_a_handler_keeps_at_one_the_other_need_not_make() {
     let (redis, made) = (RedisServer::start(), Arc::<AtomicUsize>::default());
     let (one, two) = (start(&redis, &made).await, start(&redis, &made).await);
     ask(&one, "GET", "/users", "").await;
-    let deadline = Instant::now() + PATIENCE;
-    while one.handle().metrics().caches["default"].store_writes == 0 {
-        assert!(Instant::now() < deadline, "{:?}", one.handle().metrics());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("it is written", async || {
+        let writes = cache(&one).store_writes;
+        (writes > 0)
+            .then_some(())
+            .ok_or_else(|| "nothing".to_owned())
+    })
+    .await;
     let answer = ask(&two, "GET", "/users", "").await;
     let said = field(&answer, "cache-status");
     assert!(
@@ -127,11 +131,13 @@ async fn what_a_handler_keeps_at_one_the_other_need_not_make() {
     assert_eq!(made.load(Ordering::Relaxed), 1);
     // Purged at one, it leaves the memory of the other, too.
     one.handle().purge("default", Purge::Key("users")).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    while two.handle().metrics().caches["default"].entries > 0 {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("nothing is kept", async || {
+        let entries = cache(&two).entries;
+        (entries == 0)
+            .then_some(())
+            .ok_or_else(|| format!("{entries} kept"))
+    })
+    .await;
     ask(&two, "GET", "/users", "").await;
     assert_eq!(made.load(Ordering::Relaxed), 2);
 }
